@@ -1,0 +1,36 @@
+/* compat: the Lua 5.4 C API names that 5.3 and LuaJIT lack, nothing more.
+ * Law: core never calls Lua, so no lua_call, lua_pcall, lua_resume, lua_yield here or anywhere. */
+#ifndef LLM_LUA_COMPAT_H
+#define LLM_LUA_COMPAT_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+#include <math.h>
+
+#if LUA_VERSION_NUM < 504
+#define lua_newuserdatauv(L, size, values) lua_newuserdata(L, size)
+#endif
+
+#if LUA_VERSION_NUM < 503
+#define lua_rawlen lua_objlen
+#ifndef LUA_OK
+#define LUA_OK 0
+#endif
+static inline int lua_absindex(lua_State *L, int index) {
+    return index > 0 || index <= LUA_REGISTRYINDEX ? index : lua_gettop(L) + index + 1;
+}
+/* True for numbers that hold an integer exactly: LuaJIT numbers are doubles. */
+static inline int lua_isinteger(lua_State *L, int index) {
+    if (lua_type(L, index) != LUA_TNUMBER) return 0;
+    lua_Number n = lua_tonumber(L, index);
+    return n == floor(n) && fabs(n) <= 9007199254740992.0;
+}
+#endif
+
+#ifndef luaL_newlib
+#define luaL_newlib(L, functions) (lua_newtable(L), luaL_register(L, NULL, functions))
+#define luaL_setfuncs(L, functions, upvalues) luaL_register(L, NULL, functions)
+#endif
+
+#endif
