@@ -40,9 +40,10 @@ struct llm_op {
 
 /* A user of descriptors: libcurl's multi handle, the HTTP server. Embedded by its owner. */
 struct llm_source {
+    llm_loop *loop;
     void (*io)(llm_source *source, int fd, unsigned events); /* fd is ready; only records */
-    void (*timer)(llm_source *source); /* due_ns has passed; it is LLM_NEVER again; only records */
-    uint64_t due_ns; /* when timer is called, LLM_NEVER for never; set it freely */
+    void (*timer)(llm_source *source); /* due_ns has passed, it is LLM_NEVER again; only records */
+    uint64_t due_ns;                   /* set by llm_source_due */
     llm_source *next;
 };
 
@@ -61,19 +62,22 @@ uint64_t llm_loop_timeout(llm_loop *loop);
  * A signal ends the wait early and is not an error. */
 int llm_loop_step(llm_loop *loop, uint64_t timeout_ns, llm_err *err);
 /* Takes the next ready operation out of the queue; its id, or 0 when the queue is empty. */
-uint32_t llm_loop_next(llm_loop *loop);
+uint64_t llm_loop_next(llm_loop *loop);
 /* Monotonic nanoseconds: the clock itself, and the loop's copy of it from the latest step. */
 uint64_t llm_clock_ns(void);
 uint64_t llm_loop_now(const llm_loop *loop);
-/* The number of live operations, and whether any of them still waits. */
+/* The number of live operations. */
 uint32_t llm_loop_live(const llm_loop *loop);
 /* True in a child process that inherited the loop by fork: nothing may be done with it but free. */
 bool llm_loop_foreign(const llm_loop *loop);
 
-/* Watches fd for events (LLM_READ | LLM_WRITE | LLM_HANGUP, 0: no longer). A descriptor has one source a loop. */
+/* Watches fd for events (LLM_READ | LLM_WRITE | LLM_HANGUP, 0: no longer). A descriptor has one
+ * source a loop, and is no longer watched when it is closed. */
 int llm_loop_watch(llm_loop *loop, int fd, unsigned events, llm_source *source);
-void llm_loop_add_source(llm_loop *loop, llm_source *source);
-void llm_loop_remove_source(llm_loop *loop, llm_source *source);
+/* source->io and source->timer are set by the caller before. */
+void llm_source_init(llm_source *source, llm_loop *loop);
+void llm_source_clear(llm_source *source); /* its descriptors are already unwatched */
+void llm_source_due(llm_source *source, uint64_t due_ns); /* when timer is called */
 
 /* Gives op its id and makes it live. 0 or LLM_ENOMEM. */
 int llm_op_init(llm_op *op, llm_loop *loop, void (*expire)(llm_op *op));
