@@ -144,7 +144,13 @@ void llm_op_due(llm_op *op, uint64_t due_ns) {
     arm_earlier(loop, due_ns);
 }
 
+/* Sources first: what they receive now may be what an operation waits for. */
 static void expire_due(llm_loop *loop) {
+    for (llm_source *s = loop->sources; s; s = s->next) {
+        if (s->due_ns > loop->now_ns) continue;
+        s->due_ns = LLM_NEVER;
+        s->timer(s);
+    }
     while (loop->heap_count && loop->heap[1]->heap_ns <= loop->now_ns) {
         llm_op *op = loop->heap[1];
         heap_remove(loop, op);
@@ -154,11 +160,6 @@ static void expire_due(llm_loop *loop) {
             op->due_ns = LLM_NEVER;
             op->expire(op);
         }
-    }
-    for (llm_source *s = loop->sources; s; s = s->next) {
-        if (s->due_ns > loop->now_ns) continue;
-        s->due_ns = LLM_NEVER;
-        s->timer(s);
     }
 }
 
@@ -206,9 +207,11 @@ void llm_op_ready(llm_op *op) {
 
 uint64_t llm_loop_next(llm_loop *loop) {
     llm_op *op = loop->first;
-    if (!op) return 0;
-    dequeue(op);
-    return op->id;
+    if (op)
+        dequeue(op);
+    else
+        arm(loop, next_due(loop)); /* all is taken: sleep until the next time, not at once */
+    return op ? op->id : 0;
 }
 
 /* --- descriptors --------------------------------------------------------------------------------- */
@@ -280,6 +283,7 @@ int llm_loop_step(llm_loop *loop, uint64_t timeout_ns, llm_err *err) {
         for (int i = 0; i < count; i++) deliver(loop, &events[i]);
         wait_ns = 0;
     } while (count == BATCH); /* an edge-triggered outer loop tells us only once */
+    if (loop->armed_ns <= loop->now_ns) loop->armed_ns = LLM_NEVER; /* has fired */
     expire_due(loop);
     arm(loop, next_due(loop));
     return 0;
