@@ -1,0 +1,11 @@
+/* sse: the WHATWG event stream (html.spec.whatwg.org, 9.2.6) as a framer type; see framer.h.
+ * The bound of max_bytes is on the data of one event, and also on any other line beside it. Bytes
+ * are passed as they are: whoever needs valid UTF-8 decodes the frame's strings. */
+#ifndef LLM_SSE_H
+#define LLM_SSE_H
+
+#include "framer.h"
+
+extern const llm_framer_type llm_sse_type;
+
+#endif
