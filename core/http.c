@@ -105,8 +105,8 @@ static void easy_free(const llm_curl *curl, llm_easy *easy) {
     free(easy);
 }
 
-void llm_http_free(llm_http *http) {
-    if (!http) return;
+static void free_if_unused(llm_http *http) {
+    if (!http->released || http->transfers) return;
     bool ours = !llm_loop_foreign(http->loop); /* a child leaves the parent's connections alone */
     while (ours && http->idle) {
         llm_easy *easy = http->idle;
@@ -117,6 +117,19 @@ void llm_http_free(llm_http *http) {
     llm_source_clear(&http->source);
     llm_buffer_clear(&http->setup);
     free(http);
+}
+
+void llm_http_free(llm_http *http) {
+    if (!http) return;
+    http->released = true;
+    free_if_unused(http);
+}
+
+void llm_http_retain(llm_http *http) { http->transfers++; }
+
+void llm_http_release(llm_http *http) {
+    http->transfers--;
+    free_if_unused(http);
 }
 
 static int add_setup(llm_buffer *setup, const char *text) {

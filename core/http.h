@@ -43,8 +43,8 @@ typedef struct llm_request {
 
 enum { LLM_HTTP_MAX_BYTES = 128 << 20, LLM_HTTP_MAX_HEADERS = 256 << 10 };
 
-/* limits NULL: the defaults. Freeing the loop's http ends its transfers; they must be cancelled
- * by their owners before. */
+/* limits NULL: the defaults. Freed in any order with its loop and its transfers: the memory goes
+ * with the last of them. */
 llm_http *llm_http_new(llm_loop *loop, const llm_http_limits *limits, llm_err *err);
 void llm_http_free(llm_http *http); /* NULL allowed */
 

@@ -24,6 +24,8 @@ struct llm_http {
     llm_http_limits limits;
     llm_easy *idle;
     int idle_count;
+    int transfers; /* alive: they need us */
+    bool released; /* by the owner */
     llm_buffer setup; /* scratch: the setup that a new transfer asks for */
 };
 
@@ -31,6 +33,10 @@ struct llm_http {
 llm_easy *llm_easy_acquire(llm_http *http, const llm_request *request, llm_err *err);
 /* Takes it back; it is no longer in the multi handle. */
 void llm_easy_release(llm_http *http, llm_easy *easy);
+
+/* A transfer begins or ends to need http. */
+void llm_http_retain(llm_http *http);
+void llm_http_release(llm_http *http);
 
 /* Sets the callbacks and what else belongs to transfers on a fresh easy handle. */
 void llm_transfer_setup(const llm_curl *curl, CURL *easy);

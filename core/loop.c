@@ -25,6 +25,7 @@ struct llm_loop {
     uint64_t next_id, now_ns, armed_ns;
     unsigned generation;
     bool exported; /* somebody polls our descriptor: keep its timer armed */
+    bool released; /* by its owner: gone with the last operation and source */
 };
 
 /* Counts forks, so that a loop knows that it was inherited. The only state outside a loop. */
@@ -52,12 +53,18 @@ llm_loop *llm_loop_new(llm_err *err) {
     return loop;
 }
 
-void llm_loop_free(llm_loop *loop) {
-    if (!loop) return;
+static void free_if_unused(llm_loop *loop) {
+    if (!loop->released || loop->live || loop->sources) return;
     llm_poller_free(loop->poller);
     free(loop->slots);
     free(loop->heap);
     free(loop);
+}
+
+void llm_loop_free(llm_loop *loop) {
+    if (!loop) return;
+    loop->released = true;
+    free_if_unused(loop);
 }
 
 bool llm_loop_foreign(const llm_loop *loop) {
@@ -187,11 +194,13 @@ static void dequeue(llm_op *op) {
 }
 
 void llm_op_clear(llm_op *op) {
-    if (!op->loop) return;
+    llm_loop *loop = op->loop;
+    if (!loop) return;
     dequeue(op);
-    heap_remove(op->loop, op);
-    op->loop->live--;
+    heap_remove(loop, op);
+    loop->live--;
     op->loop = NULL;
+    free_if_unused(loop);
 }
 
 void llm_op_ready(llm_op *op) {
@@ -243,14 +252,14 @@ void llm_source_init(llm_source *source, llm_loop *loop) {
 }
 
 void llm_source_clear(llm_source *source) {
-    for (llm_source **at = &source->loop->sources; *at; at = &(*at)->next) {
-        if (*at != source) continue;
-        *at = source->next;
-        break;
+    llm_loop *loop = source->loop;
+    llm_source **at = &loop->sources;
+    while (*at && *at != source) at = &(*at)->next;
+    if (*at) *at = source->next;
+    for (int fd = 0; fd < loop->slot_count; fd++) {
+        if (loop->slots[fd].source == source) loop->slots[fd].source = NULL;
     }
-    for (int fd = 0; fd < source->loop->slot_count; fd++) {
-        if (source->loop->slots[fd].source == source) source->loop->slots[fd].source = NULL;
-    }
+    free_if_unused(loop);
 }
 
 void llm_source_due(llm_source *source, uint64_t due_ns) {

@@ -49,7 +49,8 @@ struct llm_source {
 
 /* NULL with err filled when the system gives no descriptor or no memory. */
 llm_loop *llm_loop_new(llm_err *err);
-/* NULL allowed. Operations and sources must be gone before. */
+/* NULL allowed. The memory goes with the last operation and source, so that owners may let go in
+ * any order, as a garbage collector does. */
 void llm_loop_free(llm_loop *loop);
 
 /* The descriptor that is readable when llm_loop_step(loop, 0) has something to do or something

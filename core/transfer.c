@@ -282,6 +282,7 @@ static uint64_t nanoseconds(uint64_t ms) {
 static llm_transfer *transfer_new(llm_http *http, const llm_request *r) {
     llm_transfer *t = calloc(1, sizeof *t);
     if (!t) return NULL;
+    llm_http_retain(http);
     t->http = http;
     t->first_ns = nanoseconds(r->first_ms);
     t->silence_ns = nanoseconds(r->silence_ms);
@@ -328,6 +329,7 @@ llm_transfer *llm_transfer_start(llm_http *http, const llm_request *request, llm
 
 void llm_transfer_cancel(llm_transfer *t) {
     if (!t) return;
+    llm_http *http = t->http;
     detach(t);
     llm_op_clear(&t->op);
     llm_framer_free(t->framer);
@@ -336,6 +338,7 @@ void llm_transfer_cancel(llm_transfer *t) {
     llm_buffer_clear(&t->headers);
     llm_buffer_clear(&t->records);
     free(t);
+    llm_http_release(http);
 }
 
 /* --- what the owner reads -------------------------------------------------------------------------- */

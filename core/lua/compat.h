@@ -28,6 +28,21 @@ static inline int lua_isinteger(lua_State *L, int index) {
 }
 #endif
 
+/* Pops a value and keeps it alive as long as the userdata at index lives. */
+static inline void llm_lua_setkeep(lua_State *L, int index) {
+#if LUA_VERSION_NUM >= 504
+    lua_setiuservalue(L, index, 1);
+#elif LUA_VERSION_NUM == 503
+    lua_setuservalue(L, index);
+#else
+    index = lua_absindex(L, index);
+    lua_createtable(L, 1, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, 1);
+    lua_setfenv(L, index);
+#endif
+}
+
 #ifndef luaL_newlib
 #define luaL_newlib(L, functions) (lua_newtable(L), luaL_register(L, NULL, functions))
 #define luaL_setfuncs(L, functions, upvalues) luaL_register(L, NULL, functions)

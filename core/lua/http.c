@@ -1,0 +1,210 @@
+/* Binding of core/http: transfers as pull objects. A transfer keeps its client and skimmer alive. */
+#include <string.h>
+
+#include "core.h"
+#include "http.h"
+
+static const char http_class[] = "llm.http";
+static const char transfer_class[] = "llm.transfer";
+static const char skim_class[] = "llm.skim";
+
+/* new(loop, {max_connections=, max_connections_per_host=}) -> client */
+static int http_new(lua_State *L) {
+    llm_loop *loop = llm_lua_check_loop(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    llm_http_limits limits = {
+        .max_connections = (long)llm_lua_number(L, 2, "max_connections", 0),
+        .max_connections_per_host = (long)llm_lua_number(L, 2, "max_connections_per_host", 0),
+    };
+    llm_err err;
+    void **slot = llm_lua_box(L, http_class, 0);
+    *slot = llm_http_new(loop, &limits, &err);
+    return *slot ? 1 : llm_lua_failure(L, &err);
+}
+
+static int http_close(lua_State *L) {
+    llm_http **slot = luaL_checkudata(L, 1, http_class);
+    llm_http_free(*slot);
+    *slot = NULL;
+    return 0;
+}
+
+/* skim(pattern) -> skimmer; a wrong pattern raises. */
+static int skim_new(lua_State *L) {
+    size_t len;
+    const char *pattern = luaL_checklstring(L, 1, &len);
+    llm_err err;
+    void **slot = llm_lua_box(L, skim_class, 0);
+    *slot = llm_skim_new(pattern, len, &err);
+    return *slot ? 1 : luaL_error(L, "skim pattern: %s", err.msg);
+}
+
+static int skim_close(lua_State *L) {
+    llm_skim **slot = luaL_checkudata(L, 1, skim_class);
+    llm_skim_free(*slot);
+    *slot = NULL;
+    return 0;
+}
+
+/* header_line(name, value) -> "name: value\n" | nil, why not */
+static int header_line(lua_State *L) {
+    size_t name_len, value_len;
+    const char *name = luaL_checklstring(L, 1, &name_len);
+    const char *value = luaL_checklstring(L, 2, &value_len);
+    const char *fault = llm_header_fault(name, name_len, value, value_len);
+    if (!fault && name_len + value_len + 4 > LLM_HTTP_MAX_HEADERS / 16) fault = "it is too long";
+    if (fault) {
+        lua_pushnil(L);
+        lua_pushstring(L, fault);
+        return 2;
+    }
+    /* libcurl leaves a header without a value out unless it ends in a semicolon. */
+    lua_pushfstring(L, value_len ? "%s: %s\n" : "%s;%s\n", name, value);
+    return 1;
+}
+
+static uint64_t milliseconds(lua_State *L, const char *key) {
+    double seconds = llm_lua_number(L, 2, key, 0);
+    return seconds > 1e9 ? 0 : (uint64_t)(seconds * 1e3 + 0.999);
+}
+
+static llm_request read_request(lua_State *L) {
+    llm_request request = {
+        .method = llm_lua_string(L, 2, "method", "POST"),
+        .url = llm_lua_string(L, 2, "url", NULL),
+        .headers = llm_lua_string(L, 2, "headers", ""),
+        .frame = llm_lua_string(L, 2, "frame", "json"),
+        .ca_file = llm_lua_string(L, 2, "ca_file", NULL),
+        .proxy = llm_lua_string(L, 2, "proxy", NULL),
+        .connect_ms = milliseconds(L, "connect_timeout"),
+        .first_ms = milliseconds(L, "first_timeout"),
+        .silence_ms = milliseconds(L, "timeout"),
+        .deadline_ms = milliseconds(L, "deadline"),
+        .max_bytes = (size_t)llm_lua_number(L, 2, "max_response_bytes", 0),
+    };
+    if (!request.url) luaL_error(L, "url is missing");
+    return request;
+}
+
+/* client:start(setup[, body[, skimmer]]) -> transfer, id | nil, message.  setup: method, url,
+ * headers (lines), frame, ca_file, proxy, connect_timeout, first_timeout, timeout, deadline
+ * (seconds), max_response_bytes. */
+static int http_start(lua_State *L) {
+    llm_http *http = llm_lua_unbox(L, 1, http_class);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    llm_request request = read_request(L);
+    request.body = luaL_optlstring(L, 3, NULL, &request.body_len);
+    bool skims = !lua_isnoneornil(L, 4);
+    if (skims) request.skim = llm_lua_unbox(L, 4, skim_class);
+    llm_err err;
+    void **slot = llm_lua_box(L, transfer_class, skims ? 4 : 0);
+    *slot = llm_transfer_start(http, &request, &err);
+    if (!*slot) return llm_lua_failure(L, &err);
+    lua_pushinteger(L, (lua_Integer)llm_transfer_op(*slot)->id);
+    return 2;
+}
+
+/* next() -> "text", text | "event", data, name | "end" | "error", code, message | nil: wait */
+static int transfer_next(lua_State *L) {
+    llm_transfer *t = llm_lua_unbox(L, 1, transfer_class);
+    llm_item item;
+    if (llm_transfer_next(t, &item) == 0) return 0;
+    switch (item.kind) {
+    case LLM_ITEM_TEXT:
+        lua_pushliteral(L, "text");
+        lua_pushlstring(L, item.data, item.data_len);
+        return 2;
+    case LLM_ITEM_EVENT:
+        lua_pushliteral(L, "event");
+        lua_pushlstring(L, item.data, item.data_len);
+        lua_pushlstring(L, item.event, item.event_len);
+        return 3;
+    case LLM_ITEM_END: lua_pushliteral(L, "end"); return 1;
+    default:
+        lua_pushliteral(L, "error");
+        lua_pushstring(L, llm_code_name(llm_transfer_error(t)->code));
+        lua_pushstring(L, llm_transfer_error(t)->msg);
+        return 3;
+    }
+}
+
+static int transfer_ready(lua_State *L) {
+    llm_transfer *t = llm_lua_unbox(L, 1, transfer_class);
+    lua_pushboolean(L, llm_transfer_op(t)->ready);
+    return 1;
+}
+
+static int transfer_touch(lua_State *L) {
+    llm_transfer_touch(llm_lua_unbox(L, 1, transfer_class));
+    return 0;
+}
+
+/* status() -> HTTP status, 0 before the headers are complete */
+static int transfer_status(lua_State *L) {
+    lua_pushinteger(L, llm_transfer_status(llm_lua_unbox(L, 1, transfer_class)));
+    return 1;
+}
+
+/* header(name in lower case) -> value | nil */
+static int transfer_header(lua_State *L) {
+    size_t len;
+    const char *name = luaL_checkstring(L, 2);
+    const char *value = llm_transfer_header(llm_lua_unbox(L, 1, transfer_class), name, &len);
+    if (!value) return 0;
+    lua_pushlstring(L, value, len);
+    return 1;
+}
+
+/* headers() -> the header block: "name: value\r\n" lines */
+static int transfer_headers(lua_State *L) {
+    const llm_buffer *block = llm_transfer_headers(llm_lua_unbox(L, 1, transfer_class));
+    lua_pushlstring(L, llm_buffer_len(block) ? llm_buffer_data(block) : "", llm_buffer_len(block));
+    return 1;
+}
+
+/* phase() -> "connect" | "response" | "stream" | "done" */
+static int transfer_phase(lua_State *L) {
+    lua_pushstring(L, llm_transfer_phase(llm_lua_unbox(L, 1, transfer_class)));
+    return 1;
+}
+
+/* sent() -> true when the whole request has left, so that it may be billed */
+static int transfer_sent(lua_State *L) {
+    lua_pushboolean(L, llm_transfer_sent(llm_lua_unbox(L, 1, transfer_class)));
+    return 1;
+}
+
+static int transfer_close(lua_State *L) {
+    llm_transfer **slot = luaL_checkudata(L, 1, transfer_class);
+    llm_transfer *t = *slot;
+    *slot = NULL;
+    llm_transfer_cancel(t);
+    return 0;
+}
+
+int llm_lua_http(lua_State *L) {
+    static const luaL_Reg http_methods[] = {{"start", http_start}, {NULL, NULL}};
+    static const luaL_Reg skim_methods[] = {{NULL, NULL}};
+    static const luaL_Reg transfer_methods[] = {
+        {"next", transfer_next},
+        {"ready", transfer_ready},
+        {"touch", transfer_touch},
+        {"status", transfer_status},
+        {"header", transfer_header},
+        {"headers", transfer_headers},
+        {"phase", transfer_phase},
+        {"sent", transfer_sent},
+        {NULL, NULL},
+    };
+    static const luaL_Reg functions[] = {
+        {"new", http_new},
+        {"skim", skim_new},
+        {"header_line", header_line},
+        {NULL, NULL},
+    };
+    llm_lua_class(L, http_class, http_methods, http_close);
+    llm_lua_class(L, skim_class, skim_methods, skim_close);
+    llm_lua_class(L, transfer_class, transfer_methods, transfer_close);
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,50 @@
+/* Binding of what Lua's own library lacks: terminals, and the mode of a file that holds a key. */
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "terminal.h"
+
+/* isatty(descriptor) -> boolean */
+static int system_isatty(lua_State *L) {
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* columns() -> width of the terminal on standard output or error, 80 where there is none */
+static int system_columns(lua_State *L) {
+    struct winsize size = {0};
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
+    lua_pushinteger(L, size.ws_col ? size.ws_col : 80);
+    return 1;
+}
+
+/* neutralise(text) -> text that a terminal shows and does not obey */
+static int system_neutralise(lua_State *L) {
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    char *safe = lua_newuserdatauv(L, len ? 3 * len : 1, 0);
+    lua_pushlstring(L, safe, llm_terminal_safe(text, len, safe));
+    return 1;
+}
+
+/* mode(path) -> permission bits | nil */
+static int system_mode(lua_State *L) {
+    struct stat info;
+    if (stat(luaL_checkstring(L, 1), &info) != 0) return 0;
+    lua_pushinteger(L, info.st_mode & 07777);
+    return 1;
+}
+
+int llm_lua_system(lua_State *L) {
+    static const luaL_Reg functions[] = {
+        {"isatty", system_isatty},
+        {"columns", system_columns},
+        {"neutralise", system_neutralise},
+        {"mode", system_mode},
+        {NULL, NULL},
+    };
+    luaL_newlib(L, functions);
+    return 1;
+}

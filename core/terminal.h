@@ -1,0 +1,12 @@
+/* terminal: what a model's text may not do to the terminal that shows it. */
+#ifndef LLM_TERMINAL_H
+#define LLM_TERMINAL_H
+
+#include <stddef.h>
+
+/* Copies text (len bytes of UTF-8) to out (room for 3 * len) with everything neutralised that a
+ * terminal would obey: C0 controls but tab and newline become their pictures (U+2400…), DEL, C1
+ * controls and bidirectional overrides become U+FFFD. Returns the bytes written. */
+size_t llm_terminal_safe(const char *text, size_t len, char *out);
+
+#endif
