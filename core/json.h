@@ -7,7 +7,8 @@
  * U+FFFD. A UTF-8 byte order mark in front is skipped. Duplicate keys are all reported, in order.
  *
  * Writer: every function appends to a buffer and returns 0 or LLM_ENOMEM. Doubles are written in
- * the shortest form that reads back as the same double; NaN and infinities are LLM_EINVAL. */
+ * the shortest form that reads back as the same double, always as a double (1.0 as "1.0"); NaN and
+ * infinities are LLM_EINVAL. */
 #ifndef LLM_JSON_H
 #define LLM_JSON_H
 
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include "buffer.h"
+#include "utf8.h"
 
 enum { LLM_JSON_DEPTH = 512 }; /* default and largest nesting of arrays and objects */
 
@@ -38,7 +40,7 @@ typedef struct llm_json_token {
     const char *text; /* STRING, KEY: unescaped UTF-8, may hold NUL; valid until the next call */
     size_t len;
     int64_t integer;
-    double number;
+    double number; /* set for INTEGER too */
 } llm_json_token;
 
 typedef struct llm_json {
@@ -54,20 +56,16 @@ void llm_json_init(llm_json *j, const char *text, size_t len, int max_depth);
 void llm_json_clear(llm_json *j);
 
 /* 1 a token (LLM_JSON_END after the value, again and again), negative LLM_ESYNTAX, LLM_EDEPTH or
- * LLM_ENOMEM with the byte offset in err's text; an error repeats. */
+ * LLM_ENOMEM with the byte offset (from 0) in err's text. The reader stays where the error is, so
+ * an error repeats. */
 int llm_json_next(llm_json *j, llm_json_token *token, llm_err *err);
 
-/* 1 and the whole next value passed over, or a negative error. */
+/* Where a value or a member is due: 1 and the whole of it passed over, or a negative error. */
 int llm_json_skip(llm_json *j, llm_err *err);
 
 int llm_json_write_string(
     llm_buffer *out, const char *text, size_t len); /* with quotes; invalid UTF-8 becomes U+FFFD */
 int llm_json_write_integer(llm_buffer *out, int64_t value);
 int llm_json_write_number(llm_buffer *out, double value);
-
-/* Appends text with every invalid UTF-8 sequence replaced by U+FFFD as WHATWG says (maximal
- * subparts). llm_utf8_valid is the length of the longest valid prefix. */
-int llm_utf8_append(llm_buffer *out, const char *text, size_t len);
-size_t llm_utf8_valid(const char *text, size_t len);
 
 #endif
