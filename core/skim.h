@@ -14,7 +14,8 @@
 
 typedef struct llm_skim llm_skim; /* a compiled pattern: immutable, shared by many streams */
 
-/* NULL with err: LLM_ESYNTAX, LLM_EINVAL ($text not exactly once, more than 32 members), LLM_ENOMEM. */
+/* NULL with err: LLM_ESYNTAX, LLM_EINVAL ($text not exactly once, more than 32 members and
+ * elements), LLM_ENOMEM. */
 llm_skim *llm_skim_new(const char *pattern, size_t len, llm_err *err);
 void llm_skim_free(llm_skim *s); /* NULL allowed */
 

@@ -9,6 +9,7 @@
 
 enum {
     KEEP_BYTES = 1 << 16, /* memory that outlives a long event */
+    LONGEST_NAME = 5,     /* of the fields that count: "event" */
     LINE_EXTRA = 16,      /* what a line may be longer than its data: byte order mark, "data: " */
 };
 
@@ -52,6 +53,7 @@ static void sse_destroy(llm_framer *base) {
 }
 
 static const char *find(const sse *f, char c) {
+    if (f->at < f->end && *f->at == c) return f->at; /* the blank line behind every event */
     const char *found = memchr(f->at, c, (size_t)(f->end - f->at));
     return found ? found : f->end;
 }
@@ -130,14 +132,18 @@ static int add_data(sse *f, const char *value, size_t len) {
         return 0;
     }
     size_t name_len = (size_t)(value - llm_buffer_data(&f->line));
-    llm_buffer empty = f->data;
-    f->data = f->line, f->line = empty;
+    llm_buffer unused = f->data;
+    f->data = f->line, f->line = unused;
     llm_buffer_take(&f->data, name_len);
     return llm_buffer_append(&f->data, "\n", 1);
 }
 
+static void empty(llm_buffer *b) {
+    if (llm_buffer_len(b) > 0) llm_buffer_reset(b, KEEP_BYTES);
+}
+
 static int set(llm_buffer *b, const char *value, size_t len) {
-    llm_buffer_reset(b, KEEP_BYTES);
+    empty(b);
     return llm_buffer_append(b, value, len);
 }
 
@@ -146,9 +152,11 @@ static bool is(const char *name, size_t len, const char *known) {
 }
 
 static int add_field(sse *f, const char *line, size_t len) {
-    const char *colon = memchr(line, ':', len);
-    size_t name_len = colon ? (size_t)(colon - line) : len;
-    const char *value = colon ? colon + 1 : line + len;
+    size_t name_len = 0;
+    while (name_len < len && name_len < LONGEST_NAME && line[name_len] != ':') name_len++;
+    bool bare = name_len == len;
+    if (!bare && line[name_len] != ':') return 0;
+    const char *value = line + name_len + !bare;
     size_t value_len = (size_t)(line + len - value);
     if (value_len > 0 && *value == ' ') value++, value_len--;
     if (is(line, name_len, "data")) return add_data(f, value, value_len);
@@ -161,8 +169,8 @@ static int add_field(sse *f, const char *line, size_t len) {
 
 static void drop_event(sse *f) {
     f->only = NULL;
-    llm_buffer_reset(&f->data, KEEP_BYTES);
-    llm_buffer_reset(&f->event, KEEP_BYTES);
+    empty(&f->data);
+    empty(&f->event);
     f->given = false;
 }
 
@@ -192,7 +200,7 @@ static int next_event(sse *f, llm_frame *frame) {
         } else {
             drop_event(f);
         }
-        llm_buffer_reset(&f->line, KEEP_BYTES);
+        empty(&f->line);
     }
     return rc < 0 ? rc : keep_only(f);
 }
