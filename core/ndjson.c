@@ -77,8 +77,8 @@ static int next_text(ndjson *f, const char **line, size_t *len) {
 
 static int ndjson_next(llm_framer *base, llm_frame *frame, llm_err *err) {
     ndjson *f = (ndjson *)base;
-    const char *line;
-    size_t len;
+    const char *line = NULL;
+    size_t len = 0;
     int rc = f->error ? f->error : next_text(f, &line, &len);
     if (rc == 1) *frame = (llm_frame){"message", line, "", 7, len, 0};
     if (rc >= 0) return rc;
