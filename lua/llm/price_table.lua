@@ -136,7 +136,7 @@ local function add_variants(variants, model, path, provider, provider_path)
   if member(model, path, "peak", "table", false) then
     local is_weekdays = text(provider, provider_path, "peak_days", ""):find("^Mon%-Fri")
     local days = is_weekdays and 62 or 127 -- bit 0 is Sunday
-    if not provider.peak_windows_utc then fail(path .. "peak", "has no peak_windows_utc") end
+    member(provider, provider_path, "peak_windows_utc", "table")
     each(provider, provider_path, "peak_windows_utc", function(window, here)
       local from, to = minutes(window, here, 1), minutes(window, here, 2)
       if from >= to then fail(here .. 2, "must be later than " .. window[1]) end

@@ -1,0 +1,101 @@
+--- Arguments of scripts: options described once, read and explained from the description.
+-- @module llm.args
+local options = require "llm.options"
+
+local function print_help(spec)
+  local lines = { "usage: llmrun " .. spec.usage, "", spec.about, "" }
+  for _, option in ipairs(spec) do
+    local name = (option.short and "-" .. option.short .. ", " or "    ") .. "--" .. option[1] ..
+      (option.value and " " .. option.value or "")
+    lines[#lines + 1] = ("  %-26s %s"):format(name, option[2])
+  end
+  lines[#lines + 1] = ("  %-26s %s"):format("-h, --help", "this text")
+  print(table.concat(lines, "\n"))
+end
+
+local function stop(code, text)
+  if text then io.stderr:write("llmrun: ", text, "\n") end
+  error({ exit = code }, 0)
+end
+
+local function index_of(spec)
+  local known = {}
+  for _, option in ipairs(spec) do
+    known["--" .. option[1]] = option
+    if option.short then known["-" .. option.short] = option end
+  end
+  return known
+end
+
+local function convert(option, text)
+  if type(option.default) ~= "number" and option.kind ~= "number" then return text end
+  local number = tonumber(text)
+  if not number then stop(2, ("--%s must be a number, not %q"):format(option[1], text)) end
+  return number
+end
+
+local function unknown(word, known)
+  local near = options.nearest(word, known)
+  stop(2, ("unknown option %s%s; try --help"):format(
+    word, near and (", did you mean %s?"):format(near) or ""))
+end
+
+--- Reads a script's arguments; `--help` prints the description, a wrong option ends the script.
+-- @tparam table spec `usage`, `about` and a list of `{name, text, short=, value=, default=, kind=}`;
+-- an option without `value` is a flag
+-- @tparam table list the arguments, usually `arg`
+-- @treturn table option -> value, and the other arguments at 1, 2 …
+-- @usage local args = llm.args({ usage = "greet [options]", about = "Greets.",
+--   { "model", "who greets", short = "m", value = "MODEL" } }, arg)
+local function parse(spec, list)
+  local known, found = index_of(spec), {}
+  for _, option in ipairs(spec) do found[option[1]:gsub("-", "_")] = option.default end
+  local i, plain = 1, false
+  while list[i] do
+    local word = list[i]
+    local long, value = word:match("^(%-%-[%w-]+)=(.*)$")
+    local option = known[long or word]
+    if plain or word == "-" or word:sub(1, 1) ~= "-" then
+      found[#found + 1] = word
+    elseif word == "--" then
+      plain = true
+    elseif word == "-h" or word == "--help" then
+      print_help(spec)
+      stop(0)
+    elseif not option then
+      unknown(long or word, known)
+    elseif option.value then
+      if not long then
+        i = i + 1
+        value = list[i]
+      end
+      if not value then stop(2, word .. " needs a value; try --help") end
+      found[option[1]:gsub("-", "_")] = convert(option, value)
+    else
+      found[option[1]:gsub("-", "_")] = true
+    end
+    i = i + 1
+  end
+  return found
+end
+
+--- The text that a script works on: the named files joined, or standard input.
+-- @tparam table args of parse
+-- @treturn string; a file that cannot be read ends the script with exit code 2
+local function input(args)
+  if #args == 0 then args = { "-" } end
+  local texts = {}
+  for i, path in ipairs(args) do
+    local file, message = io.stdin, nil
+    if path ~= "-" then file, message = io.open(path, "r") end
+    local text = file and file:read("*a")
+    if not text then stop(2, message or "cannot read " .. path) end
+    if path ~= "-" then file:close() end
+    texts[i] = text
+  end
+  local whole = table.concat(texts, "\n")
+  if not whole:find("%S") then stop(2, "the input is empty") end
+  return whole
+end
+
+return { parse = parse, input = input, stop = stop }

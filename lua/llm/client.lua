@@ -1,0 +1,259 @@
+--- Client: one provider, one set of options, one chain of policies.
+-- @module llm.client
+local config = require "llm.config"
+local cost = require "llm.cost"
+local errors = require "llm.error"
+local exchange = require "llm.exchange"
+local log = require "llm.log"
+local message = require "llm.message"
+local options = require "llm.options"
+local providers = require "llm.provider"
+local requests = require "llm.request"
+local retry = require "llm.policy.retry"
+local secret = require "llm.secret"
+local stream = require "llm.stream"
+local url = require "llm.url"
+
+local Client = {}
+Client.__index = Client
+
+local known = {
+  provider = "string|table", api_key = "string", base_url = "string", proxy = "string",
+  ca_file = "string", insecure_http = "boolean", follow_redirects = "number",
+  max_connections = "number", max_connections_per_host = "number", retry = "boolean|table",
+  policies = "table", costs = "table", system = "string",
+}
+for name, kind in pairs(requests.model_options) do known[name] = kind end
+for name, kind in pairs(requests.call_options) do known[name] = kind end
+
+local function key_names(provider)
+  local names = provider.key_env
+  return type(names) == "table" and names or { names }
+end
+
+local function key_from_environment(provider)
+  for _, name in ipairs(key_names(provider)) do
+    local value = os.getenv(name)
+    if value and value ~= "" then return secret.remember(value) end
+  end
+end
+
+local function missing_key(provider, problem)
+  local name = key_names(provider)[1]
+  return errors.new("authentication", problem or ("%s has no API key; set %s or give api_key"):format(
+    provider.name, name or "api_key"), { provider = provider.name })
+end
+
+-- The key, or nil where none is needed: the provider asks for none, or somebody else's server is
+-- addressed without one.
+local function find_key(provider, opts, settings, is_default_url)
+  local reference = opts.api_key or settings.api_key
+  if reference then
+    local key, problem = secret.resolve(reference)
+    if not key then error(missing_key(provider, problem), 0) end
+    return key
+  end
+  local key = key_from_environment(provider)
+  if not key and provider.auth and is_default_url then error(missing_key(provider), 0) end
+  return key
+end
+
+local function environment_url(provider)
+  local value = provider.base_url_env and os.getenv(provider.base_url_env)
+  return value ~= "" and value or nil
+end
+
+local function check_url(text, key, insecure)
+  local parsed, problem = url.parse(text)
+  if not parsed then options.refuse("base_url", problem) end
+  if key and parsed.scheme == "http" and not parsed.is_loopback and not insecure then
+    options.refuse("base_url", "a key is not sent over plain http to " .. parsed.host ..
+      "; use https, or set insecure_http = true")
+  end
+end
+
+-- A copy of the provider's data with the address that this client uses.
+local function bind_provider(opts)
+  local found, err = providers.find(opts.provider)
+  if not found then error(err, 0) end
+  local settings = config.get().providers[found.name] or {}
+  local address = opts.base_url or environment_url(found) or settings.base_url or found.base_url
+  local provider = setmetatable({
+    base_url = address:gsub("/+$", ""), headers = settings.headers or found.headers,
+  }, { __index = found })
+  local key = find_key(found, opts, settings, provider.base_url == found.base_url)
+  check_url(provider.base_url, key, opts.insecure_http)
+  return provider, key, settings
+end
+
+local function copy(source)
+  local target = {}
+  for key, value in pairs(source) do target[key] = value end
+  return target
+end
+
+local function build_chain(policies)
+  local chain = exchange.send
+  for i = #policies, 1, -1 do
+    local policy, inner = policies[i], chain
+    chain = function(request) return policy(request, inner) end
+  end
+  return chain
+end
+
+local function default_policies(opts)
+  local policies = copy(opts.policies or {})
+  if opts.retry ~= false then
+    policies[#policies + 1] = retry.new(type(opts.retry) == "table" and opts.retry or nil)
+  end
+  return policies
+end
+
+--- Makes a client.
+-- @tparam[opt] table opts `provider` (name or table), `model` (`"gpt-5-mini"` or
+-- `"provider/model"`), `api_key` (the key, or `env:NAME`, `file:PATH`, `cmd:COMMAND`), `base_url`,
+-- `retry` (options of llm.policy.retry, or false), `policies`, limits and every option of a call
+-- @treturn Client
+-- @raise an error of kind invalid_request or authentication
+-- @usage local client = llm.client { model = "openai/gpt-5-mini", timeout = 60 }
+local function new(opts)
+  opts = copy(options.check(opts, known, "llm.client"))
+  local settings = config.get()
+  require("llm.discover").choose(opts, settings)
+  local provider, key, own = bind_provider(opts)
+  local defaults = settings.defaults
+  local self = setmetatable({
+    provider = provider, provider_name = provider.name, options = opts, defaults = defaults,
+    costs = opts.costs or settings.costs, replies = setmetatable({}, { __mode = "k" }),
+    policies = default_policies(opts), setups = {}, key = key,
+  }, Client)
+  opts.model = opts.model or provider.default_model
+  self.transport = {
+    client = self, provider = provider, key = key, setups = self.setups,
+    http = exchange.http_of(opts), proxy = opts.proxy or own.proxy,
+    ca_file = opts.ca_file or own.ca_file, headers = opts.headers,
+    connect_timeout = opts.connect_timeout or defaults.connect_timeout,
+    timeout = opts.timeout or defaults.timeout,
+    first_timeout = opts.first_timeout or defaults.first_timeout,
+    deadline = opts.deadline or defaults.deadline, max_response_bytes = opts.max_response_bytes,
+    follow_redirects = opts.follow_redirects or 0, dry_run = Client.dry_run,
+    settled = function(reply) self.replies[reply] = nil end,
+  }
+  self.call_meta = { __index = self.transport }
+  self.chain = build_chain(self.policies)
+  return self
+end
+
+-- What one call needs beside its request: the client's transport, and the call's own options.
+local function call_of(self, own)
+  local call = setmetatable({ own = own }, self.call_meta)
+  for name, value in pairs(own or {}) do call[name] = value end
+  return call
+end
+
+local function with_system(self, messages)
+  local system = self.options.system
+  if not system then return messages end
+  messages = copy(message.normalise(messages))
+  if messages[1].role ~= "system" then
+    table.insert(messages, 1, { role = "system", content = system })
+  end
+  return messages
+end
+
+--- Adds a policy: it sees every request after those added before it, and every reply before them.
+-- @tparam function policy `function(request, next) -> reply | nil, err`
+-- @treturn Client itself
+function Client:use(policy)
+  table.insert(self.policies, 1, policy)
+  self.chain = build_chain(self.policies)
+  return self
+end
+
+-- The canonical request of a call, ready for the chain.
+function Client:request(messages, opts)
+  if self.closed then error("this client is closed", 0) end
+  local request, own = requests.new(with_system(self, messages), opts, self.options, self.defaults)
+  if not request.model then
+    options.refuse("request", "no model is given and " .. self.provider_name ..
+      " has no default; set model or LLM_DEFAULT_MODEL")
+  end
+  local named, model = providers.split(request.model)
+  if named == self.provider_name then request.model = model end
+  request.call = call_of(self, own)
+  return request
+end
+
+--- Asks and waits for the whole answer.
+-- @tparam string|table messages a text, or a list of `{role=, content=}`
+-- @tparam[opt] table opts model, temperature, max_tokens, stop, tools, response_schema, timeout …
+-- @treturn Response
+-- @treturn nil, err
+-- @usage local response = assert(client:generate_text("What is a closure?"))
+function Client:generate_text(messages, opts)
+  local reply, err = self.chain(self:request(messages, opts))
+  if not reply then return nil, err end
+  return reply:fold()
+end
+
+--- Asks and yields the text as it comes. Leaving the loop cancels the request.
+-- @tparam string|table messages
+-- @tparam[opt] table opts as for generate_text
+-- @return an iterator for `for`; its second value is the stream, with `:response()`, `:close()`
+-- @raise the error that ended the reply
+-- @usage for text in client:stream_text("Tell me a story") do io.write(text) end
+function Client:stream_text(messages, opts)
+  return stream.texts(self, self:request(messages, opts))
+end
+
+--- Asks and yields every event: `{type=, text=}` and so on, see docs/guide.md.
+-- @tparam string|table messages
+-- @tparam[opt] table opts as for generate_text
+-- @return an iterator for `for`
+-- @raise the error that ended the reply
+function Client:stream_events(messages, opts)
+  return stream.events(self, self:request(messages, opts))
+end
+
+--- As generate_text, but a failure that may pass is logged and gives nil; others are raised.
+-- @tparam string|table messages
+-- @tparam[opt] table opts
+-- @treturn Response|nil
+function Client:safe_generate_text(messages, opts)
+  local response, err = self:generate_text(messages, opts)
+  if response then return response end
+  if not (err:is("RateLimitError") or err:is("ProviderNotAvailableError")) then error(err, 0) end
+  log.write("warn", self.provider_name, tostring(err))
+end
+
+-- USD of a usage, by the name that answered or else the one that was asked for.
+function Client:cost(answered, asked, usage)
+  local provider = self.provider.name
+  return cost.of(answered, provider, usage, self.costs) or
+    answered ~= asked and cost.of(asked, provider, usage, self.costs) or nil
+end
+
+-- The usage of a reply that did not tell it, from the length of what went and came.
+function Client:estimate_usage(reply, content) -- luacheck: ignore self
+  local tokens = require "llm.tokens"
+  local usage = reply.counts or {}
+  local input = usage.input_tokens
+  if not input then
+    input = 0
+    for _, source in ipairs(reply.request.messages) do
+      input = input + tokens.estimate_tokens(message.text_of(source.content)) + 4
+    end
+  end
+  local output = usage.output_tokens or tokens.estimate_tokens(content .. (reply.thoughts or ""))
+  return { input_tokens = input, output_tokens = output, estimated = true }
+end
+
+--- Cancels what is in flight; the client refuses further calls. Idempotent.
+function Client:close()
+  self.closed = true
+  for reply in pairs(self.replies) do reply:close() end
+end
+Client.__close = Client.close
+Client.__gc = Client.close
+
+return { new = new, Client = Client }

@@ -1,0 +1,99 @@
+--- Discover: which provider answers when the caller did not say.
+-- @module llm.discover
+local core = require "llm.core"
+local providers = require "llm.provider"
+local task = require "llm.task"
+
+local with_keys = { "openai", "anthropic", "google" } -- asked in this order
+local local_servers = {
+  { "ollama", "http://127.0.0.1:11434/v1" },
+  { "llamacpp", "http://127.0.0.1:9931/v1" },
+  { "llamacpp", "http://127.0.0.1:8080/v1" },
+}
+
+local function is_set(name)
+  local value = name and os.getenv(name)
+  return value and value ~= ""
+end
+
+local function has_key(provider)
+  local names = provider.key_env
+  if type(names) ~= "table" then names = { names } end
+  for _, name in ipairs(names) do
+    if is_set(name) then return true end
+  end
+  return is_set(provider.base_url_env)
+end
+
+local function configured(settings)
+  for _, name in ipairs(with_keys) do
+    local provider = providers.find(name)
+    if provider and (has_key(provider) or settings.providers[name]) then return name end
+  end
+  return (next(settings.providers))
+end
+
+-- The first model that a local server offers, nil when nothing answers there.
+local function first_model(http, base_url)
+  local transfer, id = http:start {
+    method = "GET", url = base_url .. "/models", connect_timeout = 0.25, deadline = 1,
+  }
+  if not transfer then return nil end
+  local kind, data, model
+  repeat
+    kind, data = transfer:next()
+    if not kind then
+      task.wait(transfer, id)
+    elseif kind == "event" then
+      local list = core.json.decode(data)
+      local first = type(list) == "table" and type(list.data) == "table" and list.data[1]
+      model = first and first.id
+    end
+  until kind == "end" or kind == "error"
+  transfer:close()
+  return model
+end
+
+local function choose_local(opts)
+  local http = require("llm.exchange").http_of {}
+  for _, server in ipairs(local_servers) do
+    local model = first_model(http, server[2])
+    if model then
+      opts.provider, opts.base_url, opts.model = server[1], server[2], model
+      return true
+    end
+  end
+end
+
+local function by_price_table(model)
+  local row = core.prices.find(model)
+  return row and providers.find(row.provider) and row.provider
+end
+
+--- Completes a client's options with a provider, and with the model that goes with it.
+-- @tparam table opts of the client; changed
+-- @tparam table settings of llm.config
+local function choose(opts, settings)
+  local model = opts.model
+  if not opts.provider and not opts.base_url then model = model or settings.defaults.model end
+  if model then
+    local named, rest = providers.split(model)
+    if named and (not opts.provider or opts.provider == named) then
+      opts.provider, model = named, rest
+    end
+    opts.model = model
+  end
+  if opts.provider then return end
+  if opts.base_url then
+    opts.provider = "openai"
+  elseif model then
+    opts.provider = by_price_table(model) or configured(settings) or "openai"
+  else
+    opts.provider = configured(settings)
+    if not opts.provider and not choose_local(opts) then
+      opts.provider = require("llm.mock").default_provider()
+    end
+  end
+end
+
+return { choose = choose }

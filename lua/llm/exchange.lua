@@ -1,0 +1,124 @@
+--- Exchange: the innermost step of every call. Translates the request, sends it, opens the reply.
+-- @module llm.exchange
+local core = require "llm.core"
+local errors = require "llm.error"
+local log = require "llm.log"
+local reply = require "llm.reply"
+local secret = require "llm.secret"
+local task = require "llm.task"
+
+local encode = core.json.encode
+
+local shared -- connections are shared by all clients that do not ask for limits of their own
+
+--- The HTTP client of a client object.
+-- @tparam table limits `max_connections`, `max_connections_per_host`
+local function http_of(limits)
+  if limits.max_connections or limits.max_connections_per_host then
+    return assert(core.http.new(task.loop(), limits))
+  end
+  shared = shared or assert(core.http.new(task.loop(), {}))
+  return shared
+end
+
+local function auth_headers(provider, key, context)
+  local auth = provider.auth
+  if type(auth) == "function" then return auth(context) end
+  if not auth or not key then return {} end
+  if auth.bearer then return { Authorization = "Bearer " .. key } end
+  if auth.header then return { [auth.header] = key } end
+  return {}
+end
+
+-- Header lines in one fixed order; nil and an error for one that may not be sent.
+local function header_lines(provider, ...)
+  local names, values = {}, {}
+  for i = 1, select("#", ...) do
+    for name, value in pairs((select(i, ...)) or {}) do
+      if not values[name] then names[#names + 1] = name end
+      values[name] = value
+    end
+  end
+  table.sort(names)
+  for i, name in ipairs(names) do
+    local line, fault = core.http.header_line(name, tostring(values[name]))
+    if not line then
+      return nil, errors.new("invalid_request",
+        ("header %q cannot be sent: %s"):format(name, fault), { provider = provider.name })
+    end
+    names[i] = line
+  end
+  return table.concat(names)
+end
+
+local fixed = { ["Content-Type"] = "application/json", ["User-Agent"] = "llmrun/" .. core.version }
+
+local function url_of(call, path)
+  local auth = call.provider.auth
+  local text = call.provider.base_url .. path
+  if type(auth) == "table" and auth.query and call.key then
+    text = text .. (path:find("?", 1, true) and "&" or "?") .. auth.query .. "=" ..
+      secret.percent(call.key)
+  end
+  return text
+end
+
+-- Everything about a request but its body. Calls without options of their own share one.
+local function setup_of(call, wire)
+  local cached = not call.own and not wire.headers and call.setups[wire.path]
+  if cached then return cached end
+  local provider = call.provider
+  local lines, err = header_lines(provider, fixed, provider.headers,
+    auth_headers(provider, call.key, call), wire.headers, call.headers)
+  if not lines then return nil, err end
+  local setup = {
+    method = wire.body and "POST" or "GET", url = url_of(call, wire.path), headers = lines,
+    frame = provider.dialect.frame, ca_file = call.ca_file, proxy = call.proxy,
+    connect_timeout = call.connect_timeout, timeout = call.timeout,
+    first_timeout = call.first_timeout or call.timeout and 4 * call.timeout,
+    deadline = call.deadline, max_response_bytes = call.max_response_bytes,
+  }
+  if not call.own and not wire.headers then call.setups[wire.path] = setup end
+  return setup
+end
+
+local function shell_quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
+
+-- The request as a curl command, keys masked.
+local function curl_command(setup, body)
+  local lines = { "curl " .. shell_quote(setup.url) }
+  for line in setup.headers:gmatch("[^\n]+") do lines[#lines + 1] = "-H " .. shell_quote(line) end
+  if body then lines[#lines + 1] = "--data-raw " .. shell_quote(body) end
+  return secret.scrub(table.concat(lines, " \\\n  "))
+end
+
+--- Sends a request and waits until there is something to show.
+-- @tparam table request canonical
+-- @treturn Reply
+-- @treturn nil, err
+local function send(request)
+  local call = request.call
+  local provider = call.provider
+  local dialect = provider.dialect
+  local wire, problem = dialect.encode_request(request, provider)
+  if not wire then
+    return nil, errors.new("invalid_request", problem, { provider = provider.name })
+  end
+  local setup, err = setup_of(call, wire)
+  if not setup then return nil, err end
+  local body = wire.body and encode(wire.body)
+  if call.dry_run then
+    call.dry_run(curl_command(setup, body))
+    return nil, errors.new("cancelled", "dry run: nothing was sent", { dry_run = true })
+  end
+  log.write("debug", provider.name, "POST " .. setup.url)
+  local transfer, id = call.http:start(setup, body, request.stream and dialect.skimmer or nil)
+  if not transfer then
+    return nil, errors.new("network", id, { provider = provider.name, retryable = false })
+  end
+  local answer = reply.new { transfer = transfer, id = id, dialect = dialect, request = request }
+  call.client.replies[answer] = true
+  return answer:open()
+end
+
+return { send = send, http_of = http_of }

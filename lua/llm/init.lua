@@ -1,0 +1,51 @@
+--- llm: talk to language models from Lua. `local llm = require "llm"` is the whole public surface;
+-- every part is loaded when it is first used.
+-- @module llm
+local core = require "llm.core"
+
+-- public name -> { module, field (nil: the module itself) }
+local parts = {
+  client = { "llm.client", "new" },
+  message = { "llm.message" }, build_conversation = { "llm.message", "build_conversation" },
+  spawn = { "llm.task", "spawn" }, map = { "llm.task", "map" }, sleep = { "llm.task", "sleep" },
+  live = { "llm.task", "live" }, task = { "llm.task" },
+  loop = { "llm.task" },
+  provider = { "llm.provider", "new" }, extend = { "llm.provider", "extend" },
+  error = { "llm.error" }, log = { "llm.log" }, config = { "llm.config" },
+  mock = { "llm.mock", "new" }, write = { "llm.output", "write" }, args = { "llm.args", "parse" },
+  input = { "llm.args", "input" }, stop = { "llm.args", "stop" },
+  url = { "llm.url" },
+  cost = { "llm.cost" }, estimate_cost = { "llm.cost", "estimate_cost" },
+  models = { "llm.cost", "models" },
+  tokenizer = { "llm.tokens", "tokenizer" }, count_tokens = { "llm.tokens", "count_tokens" },
+  estimate_tokens = { "llm.tokens", "estimate_tokens" },
+}
+
+-- llm.policy.retry, llm.host.luv …: a folder of modules
+local function folder(name)
+  return setmetatable({}, { __index = function(self, key)
+    local module = require("llm." .. name .. "." .. key)
+    rawset(self, key, module)
+    return module
+  end })
+end
+
+local llm = {
+  version = core.version, json = core.json, null = core.json.null,
+  policy = folder "policy", host = folder "host",
+}
+
+--- A framer for a host whose sockets are its own: `feed(bytes)`, `next()`, `finish()`.
+-- @tparam string kind `"sse"`, `"ndjson"` or `"json"`
+-- @treturn Framer `next() -> {event=, data=, id=} | nil`
+-- @usage local f = llm.framer "sse"; f:feed(bytes); for frame in f.next, f do print(frame.data) end
+function llm.framer(kind) return core.framer.new(kind) end
+
+return setmetatable(llm, { __index = function(self, key)
+  local part = parts[key]
+  if not part then return nil end
+  local module = require(part[1])
+  local value = part[2] and module[part[2]] or not part[2] and module or nil
+  rawset(self, key, value)
+  return value
+end })

@@ -1,0 +1,23 @@
+--- Output: a model's text on its way to people.
+-- @module llm.output
+local system = require("llm.core").system
+
+local on_terminal = system.isatty(1)
+
+--- Writes text to standard output at once. On a terminal, control characters that the model sent
+-- are shown and not obeyed; in a pipe every byte stays what it is.
+-- @param ... strings, numbers or a Response
+-- @raise when the output cannot be written
+-- @usage for text in client:stream_text("Hi") do llm.write(text) end
+local function write(...)
+  for i = 1, select("#", ...) do
+    local text = tostring((select(i, ...)))
+    if on_terminal then text = system.neutralise(text) end
+    local ok, message = io.stdout:write(text)
+    if not ok then error("cannot write the output: " .. message, 0) end
+  end
+  local ok, message = io.stdout:flush()
+  if not ok then error("cannot write the output: " .. tostring(message), 0) end
+end
+
+return { write = write }

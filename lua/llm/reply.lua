@@ -1,0 +1,359 @@
+--- Reply: the answer of one request as it comes in, pulled event by event.
+-- The transfer gives frames, the dialect turns them into calls of the sink methods below, `next`
+-- hands out what they recorded. A plain body is one frame of type `body`: the same road.
+-- @module llm.reply
+local core = require "llm.core"
+local errors = require "llm.error"
+local failure = require "llm.failure"
+local response = require "llm.response"
+local task = require "llm.task"
+
+local clock, decode = core.loop.clock, core.json.decode
+
+local Reply = {}
+Reply.__index = Reply
+
+-- event type -> whether it is content: what a user would see, and what resets a timeout
+local is_content = {
+  text = true, reasoning = true, refusal = true, tool_call = true, tool_arguments = true,
+  media = true,
+}
+
+local transfer_kinds = {
+  timeout = "timeout", network = "network", protocol = "protocol", cut = "truncated",
+  too_big = "protocol", syntax = "protocol", invalid = "invalid_request", closed = "cancelled",
+}
+
+--- Makes the reply of a transfer that was just started.
+-- @tparam table fields transfer, id, dialect, request
+-- @treturn Reply
+local function new(fields)
+  fields.state = {}      -- the dialect's own
+  fields.queue = {}      -- type, value, type, value …
+  fields.head, fields.tail = 1, 0
+  fields.texts = {}
+  fields.started = clock()
+  return setmetatable(fields, Reply)
+end
+
+-- --- sink: what a dialect says ----------------------------------------------------------------
+
+local function push(self, kind, value)
+  if is_content[kind] then
+    if not self.first_content then self.first_content = clock() end
+    self.touched = true
+  end
+  local tail = self.tail
+  self.queue[tail + 1], self.queue[tail + 2] = kind, value
+  self.tail = tail + 2
+end
+
+local function note_text(self, text)
+  local texts = self.texts
+  texts[#texts + 1] = text
+end
+
+--- A piece of the answer's text.
+function Reply:text(text)
+  if text == "" then return end
+  note_text(self, text)
+  push(self, "text", text)
+end
+
+local function append(self, field, kind, text)
+  if text == "" then return end
+  self[field] = (self[field] or "") .. text
+  push(self, kind, text)
+end
+
+--- A piece of the model's reasoning.
+function Reply:reasoning(text) append(self, "thoughts", "reasoning", text) end
+
+--- A piece of a refusal, which some providers keep apart from the text.
+function Reply:refusal(text) append(self, "refused", "refusal", text) end
+
+--- A tool call begins, or its id or name becomes known. index counts from 1 in any order.
+function Reply:tool_call(index, id, name)
+  if type(index) ~= "number" or index < 1 or index > 4096 or index ~= math.floor(index) then
+    return self:fail("protocol", "the reply numbers a tool call " .. tostring(index))
+  end
+  self.calls = self.calls or {}
+  local call = self.calls[index]
+  if not call then
+    call = { index = index, pieces = {} }
+    self.calls[index] = call
+  end
+  call.id, call.name = call.id or id, call.name or name
+  push(self, "tool_call", { index = index, id = call.id, name = call.name })
+end
+
+--- A piece of a tool call's arguments, JSON text.
+function Reply:tool_arguments(index, text)
+  local call = self.calls and self.calls[index]
+  if not call then
+    self:tool_call(index)
+    call = self.calls and self.calls[index]
+    if not call then return end
+  end
+  call.pieces[#call.pieces + 1] = text
+  push(self, "tool_arguments", { index = index, text = text })
+end
+
+--- Provider state that must come back unchanged with the next request.
+function Reply:opaque(namespace, value)
+  self.kept = self.kept or {}
+  local list = self.kept[namespace] or {}
+  self.kept[namespace] = list
+  list[#list + 1] = value
+end
+
+--- An image, audio or other data.
+function Reply:media(mime, data) push(self, "media", { mime = mime, data = data }) end
+
+local usage_fields = {
+  "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
+}
+
+-- A count that makes no sense is no count.
+local function count_of(value)
+  if type(value) ~= "number" or value ~= value or value < 0 or value > 2 ^ 53 then return nil end
+  return value
+end
+
+--- Token counts; later ones replace earlier ones, field by field.
+function Reply:usage(usage)
+  local known = self.counts or {}
+  self.counts = known
+  for i = 1, #usage_fields do
+    local field = usage_fields[i]
+    local count = count_of(usage[field])
+    if count then known[field] = count end
+  end
+end
+
+--- The model that answers, as the provider names it.
+function Reply:model(id) self.model_id = self.model_id or id end
+
+--- Why the model stopped: stop, length, tool_calls, content_filter or other; and the raw word.
+function Reply:finish(reason, raw)
+  if self.finish_reason then return end
+  self.finish_reason, self.finish_reason_raw = reason, raw
+  push(self, "finish", reason)
+end
+
+--- The stream's terminal event was seen: nothing more will come.
+function Reply:complete()
+  if not self.finish_reason then self:finish("other") end
+  if self.is_complete then return end
+  self.is_complete = true
+  self.transfer:expect_end()
+end
+
+--- The reply is an error.
+function Reply:fail(kind, message, fields)
+  if self.err then return end
+  self.err = self:error(kind, message, fields)
+end
+
+-- --- pulling ------------------------------------------------------------------------------------
+
+--- An error that knows where it comes from.
+function Reply:error(kind, message, fields)
+  local err = errors.new(kind, message, fields)
+  local request = self.request
+  err.provider = err.provider or request.call.provider.name
+  err.model = err.model or request.model
+  local status = self.transfer:status()
+  if status ~= 0 then err.status = err.status or status end
+  return failure.complete(err, self)
+end
+
+local function read_error_reply(self, body)
+  local status = self.transfer:status()
+  self.err = failure.of_status(self, status, body)
+end
+
+local function read_event(self, data, name)
+  local status = self.transfer:status()
+  if status < 200 or status > 299 then return read_error_reply(self, data) end
+  local json, message
+  local at = data:find("[^%s]")
+  local byte = at and data:byte(at)
+  if byte == 123 or byte == 91 and data ~= "[DONE]" then -- { or [
+    json, message = decode(data)
+    if json == nil then
+      if self.transfer:phase() == "done" and name ~= "body" then return end -- cut inside its last
+      return self:fail("protocol", "the reply is not JSON: " .. message)
+    end
+  elseif name == "body" then
+    return self:fail("protocol", failure.not_json(self, data))
+  end
+  self.any = true
+  self.dialect.decode_event({ type = name, data = data, json = json }, self)
+end
+
+local function read_end(self)
+  self.over = true
+  if self.err or self.is_complete then return end
+  local status = self.transfer:status()
+  if status < 200 or status > 299 then
+    read_error_reply(self, "")
+  elseif not self.any then
+    self:fail("protocol", failure.not_json(self, ""))
+  elseif not self.finish_reason then
+    self:fail("truncated", "the stream ended before its terminal event")
+  end
+end
+
+local function read_failure(self, code, message)
+  self.over = true
+  if self.err or self.is_complete then return end
+  self:fail(transfer_kinds[code] or "network", message, {
+    phase = self.transfer:phase(),
+    maybe_billed = self.transfer:sent() or self.transfer:status() ~= 0,
+  })
+end
+
+-- Takes one thing from the transfer, waiting for it; a run of skimmed text is returned at once.
+local function pull(self)
+  local transfer = self.transfer
+  local kind, data, name = transfer:next()
+  while not kind do
+    task.wait(transfer, self.id)
+    kind, data, name = transfer:next()
+  end
+  if kind == "text" then
+    if not self.first_content then self.first_content = clock() end
+    note_text(self, data)
+    return data
+  elseif kind == "event" then
+    read_event(self, data, name)
+    if self.touched then
+      self.touched = false
+      transfer:touch()
+    end
+  elseif kind == "end" then
+    read_end(self)
+  else
+    read_failure(self, data, name)
+  end
+  if self.err then self.over = true end
+end
+
+--- The next event; waits for it. Raises the error that ended the reply.
+-- @treturn string|nil type: text, reasoning, refusal, tool_call, tool_arguments, media, finish; nil
+-- at the end
+-- @return its value
+function Reply:next()
+  while true do
+    local head = self.head
+    if head <= self.tail then
+      local queue = self.queue
+      local kind, value = queue[head], queue[head + 1]
+      queue[head], queue[head + 1] = nil, nil
+      self.head = head + 2
+      return kind, value
+    end
+    if self.over then
+      self:settle()
+      if self.err and not self.reported then
+        self.reported = true
+        self.err.partial = self:response()
+        error(self.err, 0)
+      end
+      return nil
+    end
+    local text = pull(self)
+    if text then return "text", text end
+  end
+end
+
+--- Waits until there is content to show or the reply is over, so that a failure before the first
+-- content can still be answered by another attempt.
+-- @treturn Reply
+-- @treturn nil, err
+function Reply:open()
+  while not self.over and not self.first_content do
+    local text = pull(self)
+    if text then
+      self.queue[self.tail + 1], self.queue[self.tail + 2] = "text", text
+      self.tail = self.tail + 2
+    end
+  end
+  if self.err and not self.first_content then
+    self:settle()
+    self.reported = true
+    return nil, self.err
+  end
+  return self
+end
+
+--- Reads the reply to its end.
+-- @treturn Response
+-- @treturn nil, err
+function Reply:fold()
+  while not self.over do pull(self) end
+  self:settle()
+  if not self.err then return self:response() end
+  if not self.err.partial then self.err.partial = self:response() end
+  return nil, self.err
+end
+
+-- --- the end --------------------------------------------------------------------------------------
+
+--- Ends the reply; what is still coming is cut off at once. Idempotent.
+function Reply:settle()
+  if self.settled then return end
+  self.settled = true
+  self.ended = clock()
+  self.over = true
+  self.request_id = failure.request_id(self.transfer)
+  self.rate_limit = failure.rate_limit(self.transfer)
+  self.transfer:close()
+  local settled = self.request.call.settled
+  if settled then settled(self) end
+end
+
+--- Cancels the reply.
+function Reply:close() self:settle() end
+Reply.__close = Reply.settle
+
+local function tool_calls_of(self)
+  if not self.calls then return nil end
+  local order = {}
+  for index in pairs(self.calls) do order[#order + 1] = index end
+  table.sort(order)
+  local list = {}
+  for i, index in ipairs(order) do
+    local call = self.calls[index]
+    list[i] = { id = call.id or ("call_" .. i), name = call.name,
+      arguments = table.concat(call.pieces) }
+  end
+  return list
+end
+
+--- What has come so far as a Response; estimated usage is marked `usage.estimated`.
+-- @treturn Response
+function Reply:response()
+  if self.made and self.settled then return self.made end
+  local call = self.request.call
+  local content = #self.texts == 1 and self.texts[1] or table.concat(self.texts)
+  local usage = self.counts
+  if self.settled and (not usage or not usage.output_tokens) then
+    usage = call.client:estimate_usage(self, content)
+  end
+  local model = self.model_id or self.request.model
+  self.made = response.new {
+    content = content, provider = call.provider.name, model = model, usage = usage,
+    cost_estimate = usage and call.client:cost(model, self.request.model, usage),
+    response_time = (self.ended or clock()) - self.started,
+    first_token_time = self.first_content and self.first_content - self.started,
+    finish_reason = self.finish_reason, finish_reason_raw = self.finish_reason_raw,
+    tool_calls = tool_calls_of(self), reasoning = self.thoughts, refusal = self.refused,
+    request_id = self.request_id, rate_limit = self.rate_limit, opaque = self.kept,
+    attempts = call.attempts,
+  }
+  return self.made
+end
+
+return { new = new }

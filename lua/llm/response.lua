@@ -1,0 +1,36 @@
+--- Response: what a call returns.
+-- Fields: content, provider, model, tokens_used, prompt_tokens, completion_tokens, cost_estimate
+-- (USD, nil when the price is unknown), response_time (seconds), first_token_time (seconds),
+-- finish_reason, finish_reason_raw, tool_calls, reasoning, refusal, usage, request_id, rate_limit,
+-- opaque, attempts. `tostring(response)` is its content.
+-- @module llm.response
+local Response = {}
+Response.__index = Response
+
+function Response:__tostring() return self.content end
+
+--- Gives a table of the fields above its metatable and the figures that follow from usage.
+-- @tparam table fields
+-- @treturn table the response
+local function new(fields)
+  local usage = fields.usage
+  if usage then
+    fields.prompt_tokens = usage.input_tokens
+    fields.completion_tokens = usage.output_tokens
+    if usage.input_tokens and usage.output_tokens then
+      fields.tokens_used = usage.input_tokens + usage.output_tokens
+    end
+  end
+  return setmetatable(fields, Response)
+end
+
+--- The message that continues a conversation: content, tool calls and the provider's own state.
+-- @treturn table
+-- @usage messages[#messages + 1] = response:message()
+function Response:message()
+  return {
+    role = "assistant", content = self.content, tool_calls = self.tool_calls, opaque = self.opaque,
+  }
+end
+
+return { new = new }

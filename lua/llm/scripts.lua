@@ -1,0 +1,3 @@
+--- The installed scripts, as `llmrun NAME` finds them.
+-- @module llm.scripts
+return { "batch", "chat", "sentiment", "summarize" }

@@ -1,0 +1,64 @@
+--- Streams: a reply as an iterator. The request is sent when the first value is asked for.
+-- @module llm.stream
+local Stream = {}
+Stream.__index = Stream
+
+local function new(client, request)
+  return setmetatable({ client = client, request = request }, Stream)
+end
+
+local function open(self)
+  if self.closed then error("this stream is closed", 0) end
+  local reply, err = self.client.chain(self.request)
+  if not reply then
+    self.closed = true
+    error(err, 0)
+  end
+  self.reply = reply
+  return reply
+end
+
+local function next_text(self)
+  local reply = self.reply or open(self)
+  while true do
+    local kind, value = reply:next()
+    if kind == "text" then return value end
+    if not kind then return nil end
+  end
+end
+
+local function next_event(self)
+  local reply = self.reply or open(self)
+  local kind, value = reply:next()
+  if not kind then return nil end
+  if type(value) ~= "table" then return { type = kind, [kind == "finish" and "reason" or "text"] = value } end
+  local event = { type = kind }
+  for key, item in pairs(value) do event[key] = item end
+  return event
+end
+
+--- What has come so far, and all of it after the loop.
+-- @treturn Response|nil nil before the first event
+function Stream:response()
+  return self.reply and self.reply:response()
+end
+
+--- Cancels the request at once. Idempotent.
+function Stream:close()
+  self.closed = true
+  if self.reply then self.reply:close() end
+end
+Stream.__close = Stream.close
+
+-- The fourth value is closed by Lua 5.4 when the loop is left; elsewhere collection does it.
+local function texts(client, request)
+  local stream = new(client, request)
+  return next_text, stream, nil, stream
+end
+
+local function events(client, request)
+  local stream = new(client, request)
+  return next_event, stream, nil, stream
+end
+
+return { texts = texts, events = events }

@@ -1,0 +1,259 @@
+--- Tasks: one function waits, everything else is ordinary code.
+-- A task is a coroutine that parks on an operation; the loop says which operations became ready;
+-- `step` resumes the tasks that wait for them. On the main chunk waiting means driving the loop;
+-- in a coroutine of a host, its adapter suspends it.
+-- @module llm.task
+local core = require "llm.core"
+local log = require "llm.log"
+local options = require "llm.options"
+
+local unpack = table.unpack or unpack -- luacheck: ignore
+
+local Task = {}
+Task.__index = Task
+
+local PARK = {} -- what our tasks yield; anything else that they yield is the host's
+
+local loop          -- created when first needed: a process may fork before
+local parked = {}   -- key of an operation -> list of the tasks that wait for it
+local runnable = {} -- tasks to resume, first in first out
+local first, last = 1, 0
+local current       -- the task that runs now
+local host          -- adapter of a foreign loop: suspend(), wake(token)
+
+local function the_loop()
+  if not loop then
+    local message
+    loop, message = core.loop.new()
+    if not loop then error(message, 0) end
+  end
+  return loop
+end
+
+local function push(task)
+  last = last + 1
+  runnable[last] = task
+end
+
+local function park(key, waiter)
+  local waiters = parked[key]
+  if waiters then waiters[#waiters + 1] = waiter else parked[key] = { waiter } end
+end
+
+-- Wakes whoever waits for key: a task is queued, a host's coroutine is handed to its adapter.
+local function wake(key)
+  local waiters = parked[key]
+  if not waiters then return end
+  parked[key] = nil
+  for i = 1, #waiters do
+    local waiter = waiters[i]
+    if getmetatable(waiter) == Task then push(waiter) else host.wake(waiter) end
+  end
+end
+
+local function finish(task, ok, ...)
+  task.done, task.ok = true, ok
+  task.count, task.results = select("#", ...), { ... }
+  wake(task)
+  if task.after then task.after(task) end
+end
+
+local resume
+
+-- A value that is not ours was yielded by a host's function inside the task: pass it outward and
+-- bring the answer back in.
+local function after_resume(task, ok, ...)
+  current = nil
+  if not ok or coroutine.status(task.coroutine) == "dead" then return finish(task, ok, ...) end
+  if (...) ~= PARK then return resume(task, coroutine.yield(...)) end
+end
+
+function resume(task, ...)
+  current = task
+  return after_resume(task, coroutine.resume(task.coroutine, ...))
+end
+
+local function run_queued()
+  local ran = false
+  while first <= last do
+    local task = runnable[first]
+    runnable[first] = nil
+    first = first + 1
+    ran = true
+    if not task.done then
+      local arguments = task.arguments
+      task.arguments = nil
+      if arguments then resume(task, unpack(arguments, 1, arguments.n)) else resume(task) end
+    end
+  end
+  return ran
+end
+
+--- Lets the loop work once: resumes what is ready, waits at most so long for more, resumes that.
+-- A host calls `step(0)` when the descriptor of `pollfd()` is readable.
+-- @tparam[opt] number seconds longest wait; nil: until something happens
+local function step(seconds)
+  if run_queued() then seconds = 0 end
+  local ok, message = the_loop():step(seconds)
+  if not ok then error(message, 0) end
+  local id = loop:next()
+  while id do
+    wake(id)
+    id = loop:next()
+  end
+  run_queued()
+end
+
+local function is_stuck()
+  return first > last and the_loop():live() == 0
+end
+
+-- Only inside `wait`: how the running code waits depends on who runs it.
+local function in_our_task()
+  return current and coroutine.running() == current.coroutine
+end
+
+local function in_foreign_coroutine()
+  local running, is_main = coroutine.running()
+  return running and not is_main
+end
+
+--- The one function that waits.
+-- @param op anything with `op:ready()`
+-- @param key what the loop or `wake` calls it: the operation's id, or the object itself
+local function wait(op, key)
+  while not op:ready() do
+    if in_our_task() then
+      local task = current
+      park(key, task)
+      coroutine.yield(PARK)
+      current = task
+      if task.cancelled then error(task.cancelled, 0) end
+    elseif host and in_foreign_coroutine() then
+      host.suspend(function(token) park(key, token) end)
+    else
+      if is_stuck() then error("deadlock: nothing is left that could end this wait", 0) end
+      step()
+    end
+  end
+end
+
+function Task:ready() return self.done end
+
+--- Waits for a task and returns what its function returned; raises what it raised.
+-- @return the results
+function Task:join()
+  wait(self, self)
+  self.joined = true
+  if not self.ok then error(self.results[1], 0) end
+  return unpack(self.results, 1, self.count)
+end
+
+--- Ends a task at its next wait with the given error (by default one of kind `cancelled`).
+-- @param[opt] err
+function Task:cancel(err)
+  if self.done then return end
+  self.cancelled = err or require("llm.error").new("cancelled", "the task was cancelled")
+  self.joined = true
+  for key, waiters in pairs(parked) do
+    for i = #waiters, 1, -1 do
+      if waiters[i] == self then table.remove(waiters, i) end
+    end
+    if #waiters == 0 then parked[key] = nil end
+  end
+  push(self)
+end
+
+-- A failure that nobody joined must not vanish.
+function Task:__gc()
+  if self.done and not self.ok and not self.joined then
+    log.write("error", "task", "a task that nobody joined failed: " .. tostring(self.results[1]))
+  end
+end
+
+--- Starts a function as a task; it first runs when somebody waits.
+-- @tparam function body
+-- @param ... its arguments
+-- @treturn Task with `join()`, `cancel()`, `done`
+-- @usage local a = llm.spawn(ask, "one"); local b = llm.spawn(ask, "two"); print(a:join(), b:join())
+local function spawn(body, ...)
+  local task = setmetatable({
+    coroutine = coroutine.create(body),
+    arguments = { n = select("#", ...), ... },
+  }, Task)
+  if newproxy then -- luacheck: ignore
+    task.guard = newproxy(true) -- luacheck: ignore
+    getmetatable(task.guard).__gc = function() Task.__gc(task) end
+  end
+  push(task)
+  return task
+end
+
+--- Pauses the running task; others go on.
+-- @tparam number seconds
+local function sleep(seconds)
+  local timer, id = the_loop():timer(seconds)
+  wait(timer, id)
+  timer:close()
+end
+
+-- One run of map: `running` tasks at a time, each of which starts the next when it ends.
+local Run = {}
+Run.__index = Run
+
+function Run:ready() return self.finished == self.count end
+
+function Run:start()
+  local index = self.next
+  if index > self.count then return end
+  self.next = index + 1
+  local task = spawn(self.body, self.list[index], index)
+  task.joined = true
+  task.after = function() return self:settle(task, index) end
+end
+
+function Run:settle(task, index)
+  if task.ok then
+    self.results[index] = task.results[1]
+  else
+    self.failures = self.failures or {}
+    self.failures[index] = task.results[1]
+  end
+  self.finished = self.finished + 1
+  self:start()
+  if self.progress then self.progress(self.finished, self.count, index) end
+  if self:ready() then wake(self) end
+end
+
+local map_options = { concurrency = "number", progress = "function" }
+
+--- Calls a function for every element, several at once; the results keep the order.
+-- @tparam table list
+-- @tparam function body `body(element, index)`; its first result is kept
+-- @tparam[opt] table opts `concurrency` (8), `progress(done, total, index)` after each
+-- @treturn table results (`n` is their number)
+-- @treturn table|nil index -> error of the elements whose function raised, nil when none did
+-- @usage local answers = llm.map(questions, function(q) return assert(client:generate_text(q)) end)
+local function map(list, body, opts)
+  opts = options.check(opts, map_options, "llm.map")
+  local run = setmetatable({
+    list = list, body = body, count = #list, next = 1, finished = 0,
+    results = { n = #list }, progress = opts.progress,
+  }, Run)
+  for _ = 1, math.min(opts.concurrency or 8, run.count) do run:start() end
+  wait(run, run)
+  return run.results, run.failures
+end
+
+--- Attaches the adapter of a foreign loop, see llm.host.*; nil detaches it.
+-- @tparam table|nil adapter `suspend(register)` and `wake(token)`
+local function attach(adapter) host = adapter end
+
+return {
+  spawn = spawn, sleep = sleep, map = map, wait = wait, wake = wake, step = step, attach = attach,
+  loop = the_loop,
+  live = function() return loop and loop:live() or 0 end,
+  pollfd = function() return the_loop():pollfd() end,
+  events = function() return "r" end,
+  timeout = function() return first <= last and 0 or the_loop():timeout() end,
+}
