@@ -52,6 +52,9 @@ void llm_http_free(llm_http *http); /* NULL allowed */
  * around the value). */
 const char *llm_header_fault(
     const char *name, size_t name_len, const char *value, size_t value_len);
+/* The first value of a header (name in lower case) in a block of "name: value\r\n" lines, or NULL.
+ * Not NUL-terminated; valid as long as the block is. */
+const char *llm_header_find(const llm_buffer *block, const char *name, size_t *len);
 
 typedef enum llm_item_kind {
     LLM_ITEM_TEXT,  /* a run of text that the skimmer took from one or more events */
@@ -75,6 +78,10 @@ void llm_transfer_cancel(llm_transfer *t); /* NULL allowed; closes the connectio
 int llm_transfer_next(llm_transfer *t, llm_item *item);
 /* Content that the skimmer did not see was found in an event: the silence begins anew. */
 void llm_transfer_touch(llm_transfer *t);
+
+/* The reply is complete for its reader: the connection gets one more second to end in order, so that
+ * it can be used again. */
+void llm_transfer_expect_end(llm_transfer *t);
 
 llm_op *llm_transfer_op(llm_transfer *t);
 long llm_transfer_status(const llm_transfer *t); /* 0 until the headers are complete */

@@ -62,6 +62,12 @@ static void saw_content(llm_transfer *t) {
 
 void llm_transfer_touch(llm_transfer *t) { saw_content(t); }
 
+void llm_transfer_expect_end(llm_transfer *t) {
+    t->first_ns = t->silence_ns = 1000000000;
+    t->content_ns = llm_clock_ns();
+    if (!t->over) set_due(t);
+}
+
 /* --- the end ------------------------------------------------------------------------------------ */
 
 static int fail(llm_transfer *t, int code, const char *text) {

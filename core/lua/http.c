@@ -139,6 +139,11 @@ static int transfer_touch(lua_State *L) {
     return 0;
 }
 
+static int transfer_expect_end(lua_State *L) {
+    llm_transfer_expect_end(llm_lua_unbox(L, 1, transfer_class));
+    return 0;
+}
+
 /* status() -> HTTP status, 0 before the headers are complete */
 static int transfer_status(lua_State *L) {
     lua_pushinteger(L, llm_transfer_status(llm_lua_unbox(L, 1, transfer_class)));
@@ -189,6 +194,7 @@ int llm_lua_http(lua_State *L) {
         {"next", transfer_next},
         {"ready", transfer_ready},
         {"touch", transfer_touch},
+        {"expect_end", transfer_expect_end},
         {"status", transfer_status},
         {"header", transfer_header},
         {"headers", transfer_headers},

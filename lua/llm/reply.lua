@@ -1,5 +1,5 @@
 --- Reply: the answer of one request as it comes in, pulled event by event.
--- The transfer gives frames, the dialect turns them into calls of the sink methods below, `next`
+-- The transfer gives frames, the dialect turns them into calls of the methods of llm.sink, `next`
 -- hands out what they recorded. A plain body is one frame of type `body`: the same road.
 -- @module llm.reply
 local core = require "llm.core"
@@ -12,12 +12,7 @@ local clock, decode = core.loop.clock, core.json.decode
 
 local Reply = {}
 Reply.__index = Reply
-
--- event type -> whether it is content: what a user would see, and what resets a timeout
-local is_content = {
-  text = true, reasoning = true, refusal = true, tool_call = true, tool_arguments = true,
-  media = true,
-}
+for name, method in pairs(require "llm.sink") do Reply[name] = method end
 
 local transfer_kinds = {
   timeout = "timeout", network = "network", protocol = "protocol", cut = "truncated",
@@ -36,126 +31,11 @@ local function new(fields)
   return setmetatable(fields, Reply)
 end
 
--- --- sink: what a dialect says ----------------------------------------------------------------
-
-local function push(self, kind, value)
-  if is_content[kind] then
-    if not self.first_content then self.first_content = clock() end
-    self.touched = true
-  end
-  local tail = self.tail
-  self.queue[tail + 1], self.queue[tail + 2] = kind, value
-  self.tail = tail + 2
-end
-
-local function note_text(self, text)
-  local texts = self.texts
-  texts[#texts + 1] = text
-end
-
---- A piece of the answer's text.
-function Reply:text(text)
-  if text == "" then return end
-  note_text(self, text)
-  push(self, "text", text)
-end
-
-local function append(self, field, kind, text)
-  if text == "" then return end
-  self[field] = (self[field] or "") .. text
-  push(self, kind, text)
-end
-
---- A piece of the model's reasoning.
-function Reply:reasoning(text) append(self, "thoughts", "reasoning", text) end
-
---- A piece of a refusal, which some providers keep apart from the text.
-function Reply:refusal(text) append(self, "refused", "refusal", text) end
-
---- A tool call begins, or its id or name becomes known. index counts from 1 in any order.
-function Reply:tool_call(index, id, name)
-  if type(index) ~= "number" or index < 1 or index > 4096 or index ~= math.floor(index) then
-    return self:fail("protocol", "the reply numbers a tool call " .. tostring(index))
-  end
-  self.calls = self.calls or {}
-  local call = self.calls[index]
-  if not call then
-    call = { index = index, pieces = {} }
-    self.calls[index] = call
-  end
-  call.id, call.name = call.id or id, call.name or name
-  push(self, "tool_call", { index = index, id = call.id, name = call.name })
-end
-
---- A piece of a tool call's arguments, JSON text.
-function Reply:tool_arguments(index, text)
-  local call = self.calls and self.calls[index]
-  if not call then
-    self:tool_call(index)
-    call = self.calls and self.calls[index]
-    if not call then return end
-  end
-  call.pieces[#call.pieces + 1] = text
-  push(self, "tool_arguments", { index = index, text = text })
-end
-
---- Provider state that must come back unchanged with the next request.
-function Reply:opaque(namespace, value)
-  self.kept = self.kept or {}
-  local list = self.kept[namespace] or {}
-  self.kept[namespace] = list
-  list[#list + 1] = value
-end
-
---- An image, audio or other data.
-function Reply:media(mime, data) push(self, "media", { mime = mime, data = data }) end
-
-local usage_fields = {
-  "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
-}
-
--- A count that makes no sense is no count.
-local function count_of(value)
-  if type(value) ~= "number" or value ~= value or value < 0 or value > 2 ^ 53 then return nil end
-  return value
-end
-
---- Token counts; later ones replace earlier ones, field by field.
-function Reply:usage(usage)
-  local known = self.counts or {}
-  self.counts = known
-  for i = 1, #usage_fields do
-    local field = usage_fields[i]
-    local count = count_of(usage[field])
-    if count then known[field] = count end
-  end
-end
-
---- The model that answers, as the provider names it.
-function Reply:model(id) self.model_id = self.model_id or id end
-
---- Why the model stopped: stop, length, tool_calls, content_filter or other; and the raw word.
-function Reply:finish(reason, raw)
-  if self.finish_reason then return end
-  self.finish_reason, self.finish_reason_raw = reason, raw
-  push(self, "finish", reason)
-end
-
---- The stream's terminal event was seen: nothing more will come.
-function Reply:complete()
-  if not self.finish_reason then self:finish("other") end
-  if self.is_complete then return end
-  self.is_complete = true
-  self.transfer:expect_end()
-end
-
 --- The reply is an error.
 function Reply:fail(kind, message, fields)
   if self.err then return end
   self.err = self:error(kind, message, fields)
 end
-
--- --- pulling ------------------------------------------------------------------------------------
 
 --- An error that knows where it comes from.
 function Reply:error(kind, message, fields)
@@ -224,7 +104,7 @@ local function pull(self)
   end
   if kind == "text" then
     if not self.first_content then self.first_content = clock() end
-    note_text(self, data)
+    self.texts[#self.texts + 1] = data
     return data
   elseif kind == "event" then
     read_event(self, data, name)
@@ -299,16 +179,13 @@ function Reply:fold()
   return nil, self.err
 end
 
--- --- the end --------------------------------------------------------------------------------------
-
 --- Ends the reply; what is still coming is cut off at once. Idempotent.
 function Reply:settle()
   if self.settled then return end
   self.settled = true
   self.ended = clock()
   self.over = true
-  self.request_id = failure.request_id(self.transfer)
-  self.rate_limit = failure.rate_limit(self.transfer)
+  self.header_block = self.transfer:headers()
   self.transfer:close()
   local settled = self.request.call.settled
   if settled then settled(self) end
@@ -317,20 +194,6 @@ end
 --- Cancels the reply.
 function Reply:close() self:settle() end
 Reply.__close = Reply.settle
-
-local function tool_calls_of(self)
-  if not self.calls then return nil end
-  local order = {}
-  for index in pairs(self.calls) do order[#order + 1] = index end
-  table.sort(order)
-  local list = {}
-  for i, index in ipairs(order) do
-    local call = self.calls[index]
-    list[i] = { id = call.id or ("call_" .. i), name = call.name,
-      arguments = table.concat(call.pieces) }
-  end
-  return list
-end
 
 --- What has come so far as a Response; estimated usage is marked `usage.estimated`.
 -- @treturn Response
@@ -349,9 +212,8 @@ function Reply:response()
     response_time = (self.ended or clock()) - self.started,
     first_token_time = self.first_content and self.first_content - self.started,
     finish_reason = self.finish_reason, finish_reason_raw = self.finish_reason_raw,
-    tool_calls = tool_calls_of(self), reasoning = self.thoughts, refusal = self.refused,
-    request_id = self.request_id, rate_limit = self.rate_limit, opaque = self.kept,
-    attempts = call.attempts,
+    tool_calls = self:tool_calls(), reasoning = self.thoughts, refusal = self.refused,
+    opaque = self.kept, attempts = call.attempts, header_block = self.header_block,
   }
   return self.made
 end

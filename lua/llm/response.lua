@@ -1,11 +1,27 @@
 --- Response: what a call returns.
 -- Fields: content, provider, model, tokens_used, prompt_tokens, completion_tokens, cost_estimate
 -- (USD, nil when the price is unknown), response_time (seconds), first_token_time (seconds),
--- finish_reason, finish_reason_raw, tool_calls, reasoning, refusal, usage, request_id, rate_limit,
--- opaque, attempts. `tostring(response)` is its content.
+-- finish_reason, finish_reason_raw, tool_calls, reasoning, refusal, usage, opaque, attempts; and
+-- from the headers: request_id, rate_limit, headers. `tostring(response)` is its content.
 -- @module llm.response
+local headers_of = require "llm.headers"
+
 local Response = {}
-Response.__index = Response
+
+-- What is read from the reply's headers is read when it is asked for.
+local from_headers = {
+  headers = function(headers) return headers end,
+  request_id = headers_of.request_id,
+  rate_limit = headers_of.rate_limit,
+}
+
+function Response:__index(name)
+  local method = Response[name]
+  if method then return method end
+  local read = from_headers[name]
+  local block = read and rawget(self, "header_block")
+  return block and read(headers_of.parse(block)) or nil
+end
 
 function Response:__tostring() return self.content end
 
