@@ -39,7 +39,7 @@ static bool is_date(span s) {
 
 /* suffix_regex: a version of the same model at the same price. */
 static bool is_version(span tail) {
-    if (tail.len < 2 || !memchr("-@:", tail.at[0], 3)) return false;
+    if (tail.len < 2 || (tail.at[0] != '-' && tail.at[0] != '@' && tail.at[0] != ':')) return false;
     span s = after(tail, 1);
     if (starts_with(s, "exp") || starts_with(s, "preview")) return true;
     if (equals(s, "latest") || equals(s, "default")) return true;
@@ -49,12 +49,24 @@ static bool is_version(span tail) {
     return digits == 3 || digits == 4 || digits == 6 || digits == 8;
 }
 
+static bool starts_with_product(span s) {
+    switch (s.at[0]) {
+    case 'a': return starts_with(s, "audio");
+    case 'c': return starts_with(s, "computer-use");
+    case 'd': return starts_with(s, "deep-research");
+    case 'i': return starts_with(s, "image");
+    case 'l': return starts_with(s, "live");
+    case 'r': return starts_with(s, "realtime") || starts_with(s, "robotics");
+    case 's': return starts_with(s, "search");
+    case 't': return starts_with(s, "tts") || starts_with(s, "transcribe");
+    default: return false;
+    }
+}
+
 /* exclude_regex: these are sold under the name of a text model, at another price. */
 static bool is_other_product(span name) {
-    static const char *const words[] = {"tts", "image", "audio", "live", "realtime", "transcribe",
-        "search", "computer-use", "deep-research", "robotics"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (memmem(name.at, name.len, words[i], strlen(words[i]))) return true;
+    for (size_t i = 0; i < name.len; i++)
+        if (starts_with_product(after(name, i))) return true;
     return false;
 }
 
