@@ -59,8 +59,6 @@ static int give(llm_json *j, const char *next, int expect, llm_json_token *token
     return 1;
 }
 
-/* --- strings ------------------------------------------------------------------------------------ */
-
 /* The code unit of the four hexadecimal digits at p, or -1. */
 static long read_unit(const char *p, const char *end) {
     if (end - p < 4) return -1;
@@ -140,8 +138,6 @@ static int read_string(llm_json *j, const char **p, llm_json_token *token, llm_e
     *p = at + 1;
     return 0;
 }
-
-/* --- values ------------------------------------------------------------------------------------- */
 
 static bool in_object(const llm_json *j) {
     return j->depth > 0 && j->objects[(j->depth - 1) / 8] >> (j->depth - 1) % 8 & 1;
@@ -223,8 +219,6 @@ static int after_value(llm_json *j, const char *p, llm_json_token *token, llm_er
     return object ? read_key(j, p, token, err) : read_value(j, p, token, err);
 }
 
-/* --- the reader --------------------------------------------------------------------------------- */
-
 void llm_json_init(llm_json *j, const char *text, size_t len, int max_depth) {
     bool limited = max_depth > 0 && max_depth < LLM_JSON_DEPTH;
     if (!text) text = "";
@@ -259,9 +253,7 @@ int llm_json_skip(llm_json *j, llm_err *err) {
     return 1;
 }
 
-/* --- the writer --------------------------------------------------------------------------------- */
-
-/* Control characters, the quote and the backslash; bytes beyond ASCII arrive here only if invalid. */
+/* Control characters, quote, backslash; a byte beyond ASCII comes here only if it is invalid. */
 static int write_escaped(llm_buffer *out, unsigned char c) {
     static const char NAMES[] = "\"\\bfnrt", MEANT[] = "\"\\\b\f\n\r\t", HEX[] = "0123456789abcdef";
     if (c >= 0x80) return llm_buffer_append(out, "\xEF\xBF\xBD", 3);

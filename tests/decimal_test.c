@@ -1,4 +1,4 @@
-/* decimal: numbers against strtod, printf and themselves, also under a locale with another point. */
+/* decimal: numbers against strtod and printf, also under a locale with another point. */
 #include "decimal.h"
 
 #include <criterion/criterion.h>

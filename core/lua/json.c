@@ -1,18 +1,18 @@
 /* llm.core.json: encode, decode, null, empty_array, array_mt over core/json.
  *
- * Neither direction recurses. Each function keeps a scratch userdata as an upvalue, so that a call
- * allocates nothing but its result. A finalizer that runs inside a call may call again: it finds the
- * scratch busy and replaces it (an error leaves it busy, to the same effect). encode allocates
- * nothing in Lua before its result, so no finalizer can change the tables that it reads. */
+ * Neither direction recurses. Each function keeps a scratch userdata as an upvalue, so that a
+ * call allocates nothing but its result. A finalizer that runs inside a call may call again: it
+ * finds the scratch busy and replaces it (an error leaves it busy, to the same effect). encode
+ * allocates nothing in Lua before its result, so no finalizer can change the tables it reads. */
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "../json.h"
 #include "compat.h"
 #include "core.h"
+#include "json.h"
 
 enum { SCRATCH = 1, ARRAY_MT = 2 };   /* upvalues of both functions */
 enum { KEPT_BYTES = 1 << 16 };        /* what a buffer keeps from one call to the next */
@@ -87,8 +87,6 @@ static scratch *acquire(lua_State *L) {
     return s;
 }
 
-/* --- encode: errors ----------------------------------------------------------------------------- */
-
 /* Appends where the value being written is: messages[2].content */
 static void append_path(lua_State *L, const scratch *s, llm_buffer *path) {
     for (int i = 0; i < s->depth && llm_buffer_len(path) < PATH_BYTES; i++) {
@@ -141,8 +139,6 @@ static int fail_value(lua_State *L, scratch *s) {
     snprintf(problem, sizeof problem, "cannot encode %s%s", article, luaL_typename(L, -1));
     return fail(L, s, problem);
 }
-
-/* --- encode: tables ----------------------------------------------------------------------------- */
 
 static void append(lua_State *L, scratch *s, const char *text, size_t len) {
     check(L, s, llm_buffer_append(&s->out, text, len));
@@ -248,8 +244,6 @@ static void close_table(lua_State *L, scratch *s, const level *v) {
     s->depth--;
 }
 
-/* --- encode: values ----------------------------------------------------------------------------- */
-
 static int write_number(lua_State *L, scratch *s) {
     double value = lua_tonumber(L, -1);
     bool minus_zero = value == 0 && signbit(value); /* an integer to LuaJIT */
@@ -310,8 +304,6 @@ static int encode(lua_State *L) {
     s->busy = false;
     return 1;
 }
-
-/* --- decode ------------------------------------------------------------------------------------- */
 
 static void push_table(lua_State *L, scratch *s, bool is_object) {
     luaL_checkstack(L, 6, "JSON");
