@@ -289,13 +289,14 @@ static void learn(
     llm_skim_memo *m, const char *data, size_t len, const char *text, size_t text_len) {
     size_t after_len = (size_t)(data + len - (text + text_len));
     m->before_len = (size_t)(text - data);
+    size_t around_len = m->before_len + after_len;
     llm_buffer_reset(&m->around, MEMO_BYTES);
-    if (m->before_len + after_len > MEMO_BYTES) return;
-    char *room = llm_buffer_reserve(&m->around, m->before_len + after_len);
+    if (around_len == 0 || around_len > MEMO_BYTES) return;
+    char *room = llm_buffer_reserve(&m->around, around_len);
     if (!room) return;
     memcpy(room, data, m->before_len);
     memcpy(room + m->before_len, text + text_len, after_len);
-    llm_buffer_grow(&m->around, m->before_len + after_len);
+    llm_buffer_grow(&m->around, around_len);
 }
 
 int llm_skim_text(

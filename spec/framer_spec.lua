@@ -113,14 +113,15 @@ describe("framer", function()
         setmetatable({}, { __gc = finalize })
       end
     end
-    local line = ("x"):rep(5000)
+    local long = ("x"):rep(5000)
+    local event = ("event: %s\nid: %s\ndata: %s\n\n"):format(long, long, long)
     local pause = collectgarbage("setpause", 1)
     for _ = 1, 500 do
-      framer = core.framer.new("ndjson")
+      framer = core.framer.new("sse")
       litter()
-      local fed, frame = pcall(framer.feed, framer, line .. "\n")
+      local fed, frame = pcall(framer.feed, framer, event)
       if fed then fed, frame = pcall(framer.next, framer) end
-      if fed and frame then assert.equal(line, frame.data) end
+      if fed and frame then assert.same({ event = long, id = long, data = long }, frame) end
     end
     collectgarbage("setpause", pause)
     collectgarbage()
