@@ -59,6 +59,7 @@ const char *llm_header_find(const llm_buffer *block, const char *name, size_t *l
 typedef enum llm_item_kind {
     LLM_ITEM_TEXT,  /* a run of text that the skimmer took from one or more events */
     LLM_ITEM_EVENT, /* one frame; its event is "body" for a reply that is not a stream */
+    LLM_ITEM_REST,  /* as EVENT, but the stream ended before the frame's terminator: is it whole? */
     LLM_ITEM_END,   /* the reply is complete as far as HTTP goes */
     LLM_ITEM_ERROR, /* the transfer failed: code and message in the transfer */
 } llm_item_kind;
@@ -79,8 +80,8 @@ int llm_transfer_next(llm_transfer *t, llm_item *item);
 /* Content that the skimmer did not see was found in an event: the silence begins anew. */
 void llm_transfer_touch(llm_transfer *t);
 
-/* The reply is complete for its reader: the connection gets one more second to end in order, so that
- * it can be used again. */
+/* The reply is complete for its reader: the connection gets a quarter of a second to end in order,
+ * so that it can be used again. */
 void llm_transfer_expect_end(llm_transfer *t);
 
 llm_op *llm_transfer_op(llm_transfer *t);

@@ -1,5 +1,6 @@
 /* transfer: one HTTP exchange, from the request to the last record of its reply. See http.h.
  * The callbacks below run inside libcurl: they record into t and mark its operation ready. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 enum {
     HIGH_WATER = 1 << 20, /* recorded but not yet taken: then the peer has to wait */
     KEPT = 1 << 16,       /* an emptied buffer of at most this size keeps its memory */
+    END_WITHIN_NS = 250000000,
     MAX_SENDS = 2,        /* libcurl may send again once when a reused connection was dead */
 };
 
@@ -63,7 +65,7 @@ static void saw_content(llm_transfer *t) {
 void llm_transfer_touch(llm_transfer *t) { saw_content(t); }
 
 void llm_transfer_expect_end(llm_transfer *t) {
-    t->first_ns = t->silence_ns = 1000000000;
+    t->first_ns = t->silence_ns = END_WITHIN_NS;
     t->content_ns = llm_clock_ns();
     if (!t->over) set_due(t);
 }
@@ -114,16 +116,21 @@ static void on_expire(llm_op *op) {
     end(t);
 }
 
+static bool is_lost_connection(long system_error) {
+    return system_error == ECONNRESET || system_error == EPIPE || system_error == ETIMEDOUT ||
+        system_error == ENETUNREACH || system_error == EHOSTUNREACH;
+}
+
 /* Which of our codes a libcurl result is. The reply had begun: what is missing was cut off. */
-static int code_of(CURLcode result, bool begun, bool system_error) {
+static int code_of(CURLcode result, bool begun, long system_error) {
     switch (result) {
     case CURLE_OPERATION_TIMEDOUT: return LLM_ETIMEOUT;
-    case CURLE_OUT_OF_MEMORY: return LLM_ENOMEM;
     case CURLE_URL_MALFORMAT: return LLM_EINVAL;
     case CURLE_PARTIAL_FILE: return LLM_ECUT;
     case CURLE_GOT_NOTHING: return LLM_ENETWORK;
     case CURLE_RECV_ERROR:
-        if (!system_error) return LLM_EPROTOCOL; /* libcurl's word for broken chunks too */
+        /* This is libcurl's word for broken chunks too. */
+        if (!is_lost_connection(system_error)) return LLM_EPROTOCOL;
         return begun ? LLM_ECUT : LLM_ENETWORK;
     case CURLE_HTTP2_STREAM:
     case CURLE_SEND_ERROR: return begun ? LLM_ECUT : LLM_ENETWORK;
@@ -131,6 +138,7 @@ static int code_of(CURLcode result, bool begun, bool system_error) {
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:
+    case CURLE_OUT_OF_MEMORY: /* a header line of more than 100 kB, as a rule */
     case CURLE_WRITE_ERROR: return LLM_EPROTOCOL;
     default: return LLM_ENETWORK;
     }
@@ -142,7 +150,7 @@ void llm_transfer_finished(llm_transfer *t, CURLcode result) {
         long system_error = 0;
         curl->easy_getinfo(t->easy->curl, CURLINFO_OS_ERRNO, &system_error);
         const char *text = t->easy->error[0] ? t->easy->error : curl->easy_strerror(result);
-        fail(t, code_of(result, t->status != 0, system_error != 0), text);
+        fail(t, code_of(result, t->status != 0, system_error), text);
     }
     end(t);
 }
@@ -366,7 +374,9 @@ static int show_rest(llm_transfer *t, llm_item *item) {
     t->finished = true;
     if (!t->framer || t->error.code) return 0;
     if (llm_framer_finish(t->framer, &frame, &t->error) != 1) return 0;
-    *item = (llm_item){LLM_ITEM_EVENT, frame.event, frame.data, frame.event_len, frame.data_len};
+    bool is_body = strcmp(t->framer->type->name, "json") == 0;
+    *item = (llm_item){is_body ? LLM_ITEM_EVENT : LLM_ITEM_REST, frame.event, frame.data,
+        frame.event_len, frame.data_len};
     return 1;
 }
 

@@ -104,7 +104,7 @@ static int http_start(lua_State *L) {
     return 2;
 }
 
-/* next() -> "text", text | "event", data, name | "end" | "error", code, message | nil: wait */
+/* next() -> "text", text | "event", data, name | "rest", data, name | "end" | "error", code, message | nil: wait */
 static int transfer_next(lua_State *L) {
     llm_transfer *t = llm_lua_unbox(L, 1, transfer_class);
     llm_item item;
@@ -115,7 +115,8 @@ static int transfer_next(lua_State *L) {
         lua_pushlstring(L, item.data, item.data_len);
         return 2;
     case LLM_ITEM_EVENT:
-        lua_pushliteral(L, "event");
+    case LLM_ITEM_REST:
+        lua_pushstring(L, item.kind == LLM_ITEM_REST ? "rest" : "event");
         lua_pushlstring(L, item.data, item.data_len);
         lua_pushlstring(L, item.event, item.event_len);
         return 3;

@@ -92,6 +92,23 @@ local function curl_command(setup, body)
   return secret.scrub(table.concat(lines, " \\\n  "))
 end
 
+local function start(request, setup, body)
+  local call = request.call
+  local dialect = call.provider.dialect
+  log.write("debug", call.provider.name, setup.method .. " " .. setup.url)
+  local transfer, id = call.http:start(setup, body, request.stream and dialect.skimmer or nil)
+  if not transfer then
+    return nil, errors.new("network", id, { provider = call.provider.name, retryable = false })
+  end
+  local answer = reply.new { transfer = transfer, id = id, dialect = dialect, request = request }
+  call.client.replies[answer] = true
+  return answer:open()
+end
+
+local function with_url(setup, address)
+  return setmetatable({ url = address }, { __index = setup })
+end
+
 --- Sends a request and waits until there is something to show.
 -- @tparam table request canonical
 -- @treturn Reply
@@ -99,8 +116,7 @@ end
 local function send(request)
   local call = request.call
   local provider = call.provider
-  local dialect = provider.dialect
-  local wire, problem = dialect.encode_request(request, provider)
+  local wire, problem = provider.dialect.encode_request(request, provider)
   if not wire then
     return nil, errors.new("invalid_request", problem, { provider = provider.name })
   end
@@ -111,14 +127,13 @@ local function send(request)
     call.dry_run(curl_command(setup, body))
     return nil, errors.new("cancelled", "dry run: nothing was sent", { dry_run = true })
   end
-  log.write("debug", provider.name, "POST " .. setup.url)
-  local transfer, id = call.http:start(setup, body, request.stream and dialect.skimmer or nil)
-  if not transfer then
-    return nil, errors.new("network", id, { provider = provider.name, retryable = false })
+  local answer
+  for _ = 0, call.follow_redirects do
+    answer, err = start(request, setup, body)
+    if answer or not err.redirect_url then break end
+    setup = with_url(setup, err.redirect_url)
   end
-  local answer = reply.new { transfer = transfer, id = id, dialect = dialect, request = request }
-  call.client.replies[answer] = true
-  return answer:open()
+  return answer, err
 end
 
 return { send = send, http_of = http_of }

@@ -143,13 +143,17 @@ local function not_json(reply, body)
     content_type, #body, excerpt(body))
 end
 
+-- Another origin never gets the request: not the key, not the prompt.
 local function redirected(reply, status)
-  local base = url.parse(reply.request.call.provider.base_url)
-  local location = reply.transfer:header("location")
-  local target = base and location and url.resolve(base, location)
-  return reply:error("protocol", ("redirect (HTTP %d) to %s was not followed%s"):format(status,
-    target and target.origin or "an address that is not http or https",
-    target and "; set base_url to where the API is" or ""))
+  local call = reply.request.call
+  local base = url.parse(call.provider.base_url)
+  local location = reply.transfer:header("location") or ""
+  local target = location ~= "" and url.resolve(base, location)
+  local is_same = target and target.origin == base.origin and status ~= 303
+  return reply:error("protocol", ("redirect (HTTP %d) to %s was not followed; %s"):format(
+    status, target and target.origin or excerpt(location:gsub("//[^/]*@", "//")),
+    is_same and "set follow_redirects or base_url" or "set base_url to where the API is"),
+    { redirect_url = is_same and target.origin .. target.path or nil })
 end
 
 --- The error of a reply whose status is not 2xx.

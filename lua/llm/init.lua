@@ -15,7 +15,7 @@ local parts = {
   mock = { "llm.mock", "new" }, write = { "llm.output", "write" }, args = { "llm.args", "parse" },
   input = { "llm.args", "input" }, stop = { "llm.args", "stop" },
   url = { "llm.url" },
-  cost = { "llm.cost" }, estimate_cost = { "llm.cost", "estimate_cost" },
+  cost = { "llm.cost" }, estimate_cost = { "llm.cost", "estimate" },
   models = { "llm.cost", "models" },
   tokenizer = { "llm.tokens", "tokenizer" }, count_tokens = { "llm.tokens", "count_tokens" },
   estimate_tokens = { "llm.tokens", "estimate_tokens" },

@@ -53,7 +53,7 @@ local function read_error_reply(self, body)
   self.err = failure.of_status(self, status, body)
 end
 
-local function read_event(self, data, name)
+local function read_event(self, data, name, is_rest)
   local status = self.transfer:status()
   if status < 200 or status > 299 then return read_error_reply(self, data) end
   local json, message
@@ -62,7 +62,7 @@ local function read_event(self, data, name)
   if byte == 123 or byte == 91 and data ~= "[DONE]" then -- { or [
     json, message = decode(data)
     if json == nil then
-      if self.transfer:phase() == "done" and name ~= "body" then return end -- cut inside its last
+      if is_rest then return end
       return self:fail("protocol", "the reply is not JSON: " .. message)
     end
   elseif name == "body" then
@@ -106,8 +106,8 @@ local function pull(self)
     if not self.first_content then self.first_content = clock() end
     self.texts[#self.texts + 1] = data
     return data
-  elseif kind == "event" then
-    read_event(self, data, name)
+  elseif kind == "event" or kind == "rest" then
+    read_event(self, data, name, kind == "rest")
     if self.touched then
       self.touched = false
       transfer:touch()
