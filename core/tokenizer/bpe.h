@@ -1,0 +1,20 @@
+/* bpe: byte-pair encoding of one piece, in linear time.
+ *
+ * The encoding is the one sequence of tokens in which every two neighbours are what the merges would
+ * leave apart, so it can be found from left to right: take the longest token that gets on with the
+ * one before it, and step back where none does. No heap, no list of pairs. */
+#ifndef LLM_TOKENIZER_BPE_H
+#define LLM_TOKENIZER_BPE_H
+
+#include "vocab.h"
+
+/* Writes the tokens of the len bytes at p, at most len, to ids and returns how many. end is the end
+ * of the text that p stands in; dead is len / 64 + 1 words, all zero, and is zero again after. */
+size_t llm_bpe_encode(const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end,
+    uint32_t *ids, uint64_t *dead);
+
+/* The length of the first part of a piece of len > 0 bytes that no token of v can reach out of:
+ * whatever its bytes become is independent of what follows. Piece is valid UTF-8. */
+size_t llm_bpe_cut(const llm_vocab *v, const uint8_t *p, size_t len);
+
+#endif

@@ -1,0 +1,186 @@
+/* split: see split.h. The patterns are those of openai/tiktoken @ 4e71bbe0, openai_public.py;
+ * \s, \p{…} and (?i) are those of Unicode 16, as in Rust's regex: (?i:'s) takes in U+017F. */
+#include "split.h"
+
+enum { END_OF_TEXT = LLM_CLASS_NEWLINE + 1 }; /* one class more; in none of the sets below */
+
+#define SET(name) (1u << LLM_CLASS_##name)
+static const unsigned LETTERS = SET(UPPER) | SET(LOWER) | SET(LETTER);
+static const unsigned NOT_LOWER = SET(UPPER) | SET(LETTER) | SET(MARK);
+static const unsigned NOT_UPPER = SET(LOWER) | SET(LETTER) | SET(MARK);
+static const unsigned SYMBOLS = SET(OTHER) | SET(MARK);
+static const unsigned WHITE = SET(SPACE) | SET(NEWLINE);
+static const unsigned PREFIX = SET(OTHER) | SET(MARK) | SET(SPACE); /* [^\r\n\p{L}\p{N}] */
+
+typedef struct text {
+    const llm_vocab *classes;
+    const uint8_t *end;
+    bool wide;
+} text;
+
+typedef const uint8_t *piece(text *t, const uint8_t *p);
+
+static inline bool is_in(unsigned set, unsigned class) { return set >> class & 1; }
+
+/* The class of the character at p and where the next one begins, for other than ASCII. */
+static inline unsigned peek_far(text *t, const uint8_t *p, const uint8_t **next) {
+    uint32_t code = p[1] & 0x3F;
+    if (p[0] < 0xE0) {
+        *next = p + 2;
+        return llm_vocab_class(t->classes, (uint32_t)(p[0] & 0x1F) << 6 | code);
+    }
+    t->wide = true;
+    code = code << 6 | (p[2] & 0x3F);
+    if (p[0] < 0xF0) {
+        *next = p + 3;
+        return llm_vocab_class(t->classes, (uint32_t)(p[0] & 0xF) << 12 | code);
+    }
+    *next = p + 4;
+    return llm_vocab_class(t->classes, (uint32_t)(p[0] & 7) << 18 | code << 6 | (p[3] & 0x3F));
+}
+
+static inline unsigned peek(text *t, const uint8_t *p, const uint8_t **next) {
+    if (p == t->end) return END_OF_TEXT;
+    if (*p >= 0x80) return peek_far(t, p, next);
+    *next = p + 1;
+    return t->classes->class_blocks[*p]; /* the first block is that of ASCII */
+}
+
+static inline const uint8_t *skip(text *t, const uint8_t *p, unsigned set) {
+    const uint8_t *next = p;
+    while (is_in(set, peek(t, p, &next))) p = next;
+    return p;
+}
+
+/* 's|'t|'re|'ve|'m|'ll|'d at p: its end, or p. fold is the bit that tells capitals apart where the
+ * pattern does not care for them, else 0. */
+static inline const uint8_t *contraction(const text *t, const uint8_t *p, unsigned fold) {
+    if (t->end - p < 2 || *p != '\'') return p;
+    unsigned first = p[1] | fold, second = t->end - p > 2 ? p[2] | fold : 0;
+    if (first == 's' || first == 't' || first == 'm' || first == 'd') return p + 2;
+    if (second == 'e' && (first == 'r' || first == 'v')) return p + 3;
+    if (second == 'l' && first == 'l') return p + 3;
+    if (fold && t->end - p > 2 && p[1] == 0xC5 && p[2] == 0xBF) return p + 3; /* U+017F */
+    return p;
+}
+
+/* \p{N}{1,3} */
+static inline const uint8_t *three_numbers(text *t, const uint8_t *p) {
+    const uint8_t *next = p;
+    for (int i = 0; i < 3 && peek(t, p, &next) == LLM_CLASS_NUMBER; i++) p = next;
+    return p;
+}
+
+/* \s*[\r\n]+|\s+(?!\S)|\s+ at white space; the first only if newlines is the set of them. */
+static inline const uint8_t *white(text *t, const uint8_t *start, unsigned newlines) {
+    const uint8_t *p = start, *next = p, *last = p, *newline = NULL;
+    for (unsigned class; is_in(WHITE, class = peek(t, p, &next)); p = next) {
+        last = p;
+        if (is_in(newlines, class)) newline = next;
+    }
+    if (newline) return newline;
+    return p == t->end || last == start ? p : last;
+}
+
+/* '(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
+static inline const uint8_t *piece_gpt2(text *t, const uint8_t *p) {
+    const uint8_t *end = contraction(t, p, 0), *next = p;
+    if (end > p) return end;
+    const uint8_t *run = *p == ' ' ? p + 1 : p;
+    unsigned class = peek(t, run, &next);
+    if (is_in(LETTERS, class)) return skip(t, next, LETTERS);
+    if (class == LLM_CLASS_NUMBER) return skip(t, next, SET(NUMBER));
+    if (is_in(SYMBOLS, class)) return skip(t, next, SYMBOLS);
+    return white(t, p, 0);
+}
+
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
+ * \s*[\r\n]+|\s+(?!\S)|\s+ */
+static inline const uint8_t *piece_cl100k(text *t, const uint8_t *p) {
+    const uint8_t *end = contraction(t, p, 0x20), *next = p, *after = p;
+    if (end > p) return end;
+    unsigned class = peek(t, p, &next);
+    if (is_in(LETTERS, class)) return skip(t, next, LETTERS);
+    if (class == LLM_CLASS_NUMBER) return three_numbers(t, p);
+    unsigned second = peek(t, next, &after);
+    if (is_in(PREFIX, class) && is_in(LETTERS, second)) return skip(t, after, LETTERS);
+    if (is_in(SYMBOLS, class) || (*p == ' ' && is_in(SYMBOLS, second))) {
+        p = skip(t, next, SYMBOLS);
+        while (p < t->end && (*p == '\r' || *p == '\n')) p++;
+        return p;
+    }
+    return white(t, p, SET(NEWLINE));
+}
+
+/* [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+ at p: its end, or NULL; *run is where
+ * the first half ends when it takes all it can. When no small letter follows, the second half has
+ * to be given back one character of the first that both allow, and the last such is where it ends. */
+static inline const uint8_t *cased(text *t, const uint8_t *p, const uint8_t **run) {
+    const uint8_t *next = p, *both = NULL;
+    unsigned class;
+    for (; is_in(NOT_LOWER, class = peek(t, p, &next)); p = next) {
+        if (class != LLM_CLASS_UPPER) both = next;
+    }
+    *run = p;
+    return class == LLM_CLASS_LOWER ? skip(t, next, NOT_UPPER) : both;
+}
+
+/* The two word alternatives of o200k at p, a character of this class: the end, or NULL. */
+static inline const uint8_t *word_o200k(
+    text *t, const uint8_t *p, unsigned class, const uint8_t *next) {
+    const uint8_t *word = is_in(LETTERS, class) ? p : next, *run, *own;
+    const uint8_t *end = cased(t, word, &run);
+    /* a mark is a prefix as well as part of a word: if the one fails it is the other */
+    if (!end && class == LLM_CLASS_MARK) end = cased(t, p, &own);
+    if (!end && run > word) end = run;
+    return end ? contraction(t, end, 0x20) : NULL;
+}
+
+/* [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|…)?|
+ * [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|…)?|
+ * \p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
+static inline const uint8_t *piece_o200k(text *t, const uint8_t *p) {
+    const uint8_t *next = p, *after;
+    unsigned class = peek(t, p, &next);
+    if (class == LLM_CLASS_NUMBER) return three_numbers(t, p);
+    if (is_in(LETTERS | PREFIX, class)) {
+        const uint8_t *end = word_o200k(t, p, class, next);
+        if (end) return end;
+    }
+    if (class == LLM_CLASS_OTHER || (*p == ' ' && peek(t, next, &after) == LLM_CLASS_OTHER)) {
+        p = skip(t, next, SYMBOLS);
+        while (p < t->end && (*p == '\r' || *p == '\n' || *p == '/')) p++;
+        return p;
+    }
+    return white(t, p, SET(NEWLINE));
+}
+
+static inline size_t fill(piece *one, const llm_vocab *classes, const uint8_t **at,
+    const uint8_t *end, llm_span *spans, size_t max) {
+    text t = {classes, end, false};
+    const uint8_t *p = *at;
+    size_t n = 0;
+    for (; n < max && p < end; n++) {
+        t.wide = false;
+        const uint8_t *stop = one(&t, p);
+        spans[n] = (llm_span){p, (size_t)(stop - p), t.wide};
+        p = stop;
+    }
+    *at = p;
+    return n;
+}
+
+size_t llm_split_gpt2(
+    const llm_vocab *classes, const uint8_t **at, const uint8_t *end, llm_span *spans, size_t max) {
+    return fill(piece_gpt2, classes, at, end, spans, max);
+}
+
+size_t llm_split_cl100k(
+    const llm_vocab *classes, const uint8_t **at, const uint8_t *end, llm_span *spans, size_t max) {
+    return fill(piece_cl100k, classes, at, end, spans, max);
+}
+
+size_t llm_split_o200k(
+    const llm_vocab *classes, const uint8_t **at, const uint8_t *end, llm_span *spans, size_t max) {
+    return fill(piece_o200k, classes, at, end, spans, max);
+}

@@ -1,0 +1,168 @@
+/* vocab: the compiled form of a vocabulary and how it is searched. Private to the tokenizer and to
+ * core/data/vocab/compile.c, which writes it. The tables are built once, at build time, linked into
+ * the program and only ever read: opening one parses nothing and allocates nothing, and all
+ * processes share its pages. */
+#ifndef LLM_TOKENIZER_VOCAB_H
+#define LLM_TOKENIZER_VOCAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    LLM_VOCAB_MAGIC = 0x314D4C4C,
+    LLM_VOCAB_SHORT = 13,      /* tokens up to so many bytes stand in the short table, */
+    LLM_VOCAB_PREFIX = 14,     /* longer ones in the long table, found by length */
+    LLM_VOCAB_LONGEST = 128,   /* no token of any vocabulary is longer */
+    LLM_VOCAB_BUCKET = 4,      /* slots of one cache line */
+    LLM_VOCAB_BLOCK = 128,     /* code points of one block of the class table */
+    LLM_VOCAB_CUT_BITS = 20,   /* log2 of the number of bits in the cut filter */
+    LLM_VOCAB_RANK_SHIFT = 44, /* above the five bytes and the length in llm_slot.high */
+};
+#define LLM_VOCAB_NONE UINT32_MAX
+
+/* What a splitting pattern can tell apart; each character is of exactly one class. */
+enum llm_class {
+    LLM_CLASS_OTHER,
+    LLM_CLASS_UPPER,  /* Lu Lt */
+    LLM_CLASS_LOWER,  /* Ll */
+    LLM_CLASS_LETTER, /* Lm Lo */
+    LLM_CLASS_MARK,
+    LLM_CLASS_NUMBER,
+    LLM_CLASS_SPACE, /* \s without the two below */
+    LLM_CLASS_NEWLINE,
+};
+
+/* A byte string of 1 to 13 bytes: eight in low, five and the length in high; in the short table
+ * the rank stands above them. */
+typedef struct llm_slot {
+    uint64_t low, high;
+} llm_slot;
+
+/* A longer token by its hash, or the longest token with a given prefix of 14 bytes. */
+typedef struct llm_long_slot {
+    uint32_t tag;   /* never 0 in use */
+    uint32_t value; /* rank, or a length */
+} llm_long_slot;
+
+/* The last merge of a token; both are its own rank for a single byte. */
+typedef struct llm_parts {
+    uint32_t left, right;
+} llm_parts;
+
+/* The head of a compiled vocabulary; a table stands so many bytes after the head's start. */
+typedef struct llm_vocab_head {
+    uint32_t magic, n_ranks;
+    uint32_t bucket_bits, long_bits; /* log2 of the number of buckets and of long slots */
+    uint32_t uncut_leads;            /* bit i: never cut before a character that starts with E0+i */
+    uint32_t slots, longs, parts, starts, bytes, cuts, class_index, class_blocks;
+} llm_vocab_head;
+
+typedef struct llm_vocab {
+    uint32_t n_ranks; /* ranks from here on are not part of this vocabulary */
+    uint32_t bucket_bits, long_bits, uncut_leads;
+    const llm_slot *slots;
+    const llm_long_slot *longs;
+    const llm_parts *parts;
+    const uint32_t *starts; /* n_ranks + 1 offsets in bytes */
+    const uint8_t *bytes;
+    const uint64_t *cuts;
+    const uint8_t *class_index, *class_blocks;
+} llm_vocab;
+
+/* The vocabulary compiled at head, cut to its first n_ranks ranks. */
+llm_vocab llm_vocab_at(const llm_vocab_head *head, uint32_t n_ranks);
+
+/* The rank of a token longer than LLM_VOCAB_SHORT, and the length of the longest token that begins
+ * with the LLM_VOCAB_PREFIX bytes at p: perhaps too large, 0 for none. */
+uint32_t llm_vocab_find_long(const llm_vocab *v, const uint8_t *p, size_t len);
+size_t llm_vocab_longest(const llm_vocab *v, const uint8_t *p);
+
+/* The class of a code point from U+0080 on. */
+static inline enum llm_class llm_vocab_class(const llm_vocab *v, uint32_t code) {
+    size_t block = v->class_index[code / LLM_VOCAB_BLOCK];
+    return v->class_blocks[block * LLM_VOCAB_BLOCK + code % LLM_VOCAB_BLOCK];
+}
+
+static inline uint64_t llm_vocab_mix(uint64_t a, uint64_t b) {
+    uint64_t hash = (a * 0x9E3779B97F4A7C15) ^ (b * 0xC2B2AE3D27D4EB4F);
+    return (hash ^ (hash >> 29)) * 0xD6E8FEB86659FD93;
+}
+
+/* The key of the len bytes (1 to 13) at p; end is where the text ends. */
+static inline llm_slot llm_vocab_key(const uint8_t *p, size_t len, const uint8_t *end) {
+    llm_slot key = {0, 0};
+    if (end - p >= 16) {
+        unsigned low_bits = len < 8 ? 64 - 8 * (unsigned)len : 0;
+        unsigned high_bits = len > 8 ? 8 * (unsigned)(len - 8) : 0;
+        memcpy(&key.low, p, 8);
+        memcpy(&key.high, p + 8, 8);
+        key.low &= UINT64_MAX >> low_bits;
+        key.high &= ((uint64_t)1 << high_bits) - 1;
+    } else {
+        uint8_t bytes[16] = {0};
+        memcpy(bytes, p, len);
+        memcpy(&key.low, bytes, 8);
+        memcpy(&key.high, bytes + 8, 8);
+    }
+    key.high |= (uint64_t)len << 40;
+    return key;
+}
+
+static inline uint64_t llm_vocab_hash(llm_slot key) { return llm_vocab_mix(key.low, key.high); }
+
+static inline const llm_slot *llm_vocab_bucket(const llm_vocab *v, uint64_t hash) {
+    return v->slots + (hash >> (64 - v->bucket_bits)) * LLM_VOCAB_BUCKET;
+}
+
+/* The rank of the token with this key, LLM_VOCAB_NONE if there is none. */
+static inline uint32_t llm_vocab_probe(const llm_vocab *v, llm_slot key, uint64_t hash) {
+    const llm_slot *slot = llm_vocab_bucket(v, hash);
+    const llm_slot *end = v->slots + ((size_t)LLM_VOCAB_BUCKET << v->bucket_bits);
+    for (;;) {
+        for (int i = 0; i < LLM_VOCAB_BUCKET; i++, slot++) {
+            uint64_t high = slot->high ^ key.high;
+            if (slot->low == key.low && high << (64 - LLM_VOCAB_RANK_SHIFT) == 0) {
+                uint32_t rank = (uint32_t)(high >> LLM_VOCAB_RANK_SHIFT);
+                return rank < v->n_ranks ? rank : LLM_VOCAB_NONE;
+            }
+        }
+        if (slot[-1].high == 0) return LLM_VOCAB_NONE;
+        if (slot == end) slot = v->slots;
+    }
+}
+
+/* The rank of the token of len bytes at p, LLM_VOCAB_NONE if there is none. */
+static inline uint32_t llm_vocab_find(
+    const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end) {
+    if (len > LLM_VOCAB_SHORT) return llm_vocab_find_long(v, p, len);
+    llm_slot key = llm_vocab_key(p, len, end);
+    return llm_vocab_probe(v, key, llm_vocab_hash(key));
+}
+
+static inline size_t llm_vocab_token_len(const llm_vocab *v, uint32_t rank) {
+    return v->starts[rank + 1] - v->starts[rank];
+}
+
+/* Where the pair of two three-byte characters stands in the cut filter: a clear bit says that no
+ * token spans the boundary between them, so that no merge can cross it. */
+static inline uint32_t llm_vocab_cut_bit(uint32_t first, uint32_t second) {
+    return (first * 0x9E3779B1u ^ second * 0x85EBCA6Bu) * 0xC2B2AE35u >> (32 - LLM_VOCAB_CUT_BITS);
+}
+
+/* The hashes of the long table, for the compiler and for vocab.c. */
+static inline uint64_t llm_vocab_hash_prefix(const uint8_t *p) {
+    uint64_t first, last;
+    memcpy(&first, p, 8);
+    memcpy(&last, p + LLM_VOCAB_PREFIX - 8, 8);
+    return llm_vocab_mix(first, last);
+}
+static inline uint64_t llm_vocab_hash_long(const uint8_t *p, size_t len) {
+    uint64_t last;
+    memcpy(&last, p + len - 8, 8);
+    return llm_vocab_mix(llm_vocab_hash_prefix(p) + len, last);
+}
+static inline uint32_t llm_vocab_tag(uint64_t hash) { return (uint32_t)hash | 1; }
+
+#endif
