@@ -242,12 +242,12 @@ llm_easy *llm_easy_acquire(llm_http *http, const llm_request *request, llm_err *
     }
     if (rc == 0) return easy;
     llm_fail(err, rc, rc == LLM_EINVAL ? "a request header is too long" : "out of memory");
-    llm_easy_release(http, easy);
+    llm_easy_release(http, easy, false);
     return NULL;
 }
 
-void llm_easy_release(llm_http *http, llm_easy *easy) {
-    if (http->idle_count >= IDLE_EASIES) {
+void llm_easy_release(llm_http *http, llm_easy *easy, bool is_reusable) {
+    if (!is_reusable || http->idle_count >= IDLE_EASIES) {
         easy_free(http->curl, easy);
         return;
     }

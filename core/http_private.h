@@ -31,8 +31,9 @@ struct llm_http {
 
 /* Lends an easy handle that is set up for request, with its callbacks; NULL with err. */
 llm_easy *llm_easy_acquire(llm_http *http, const llm_request *request, llm_err *err);
-/* Takes it back; it is no longer in the multi handle. */
-void llm_easy_release(llm_http *http, llm_easy *easy);
+/* Takes it back; it is no longer in the multi handle. One that failed is not used again: it would
+ * report the old failure's errno for the next one. */
+void llm_easy_release(llm_http *http, llm_easy *easy, bool is_reusable);
 
 /* A transfer begins or ends to need http. */
 void llm_http_retain(llm_http *http);

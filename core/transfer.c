@@ -85,7 +85,7 @@ static void detach(llm_transfer *t) {
         curl->easy_getinfo(t->easy->curl, CURLINFO_SIZE_UPLOAD_T, &uploaded);
         t->sent = t->started && (size_t)uploaded >= llm_buffer_len(&t->body);
         curl->multi_remove_handle(t->http->multi, t->easy->curl);
-        llm_easy_release(t->http, t->easy);
+        llm_easy_release(t->http, t->easy, t->error.code == 0);
     }
     t->easy = NULL;
 }
@@ -318,7 +318,7 @@ llm_transfer *llm_transfer_start(llm_http *http, const llm_request *request, llm
     if (!easy) return NULL;
     llm_transfer *t = transfer_new(http, request);
     if (!t) {
-        llm_easy_release(http, easy);
+        llm_easy_release(http, easy, true);
         return llm_fail(err, LLM_ENOMEM, "out of memory"), NULL;
     }
     const llm_curl *curl = http->curl;
@@ -336,7 +336,7 @@ llm_transfer *llm_transfer_start(llm_http *http, const llm_request *request, llm
     CURLMcode rc = curl->multi_add_handle(http->multi, easy->curl);
     if (rc == CURLM_OK) return set_due(t), t;
     t->easy = NULL;
-    llm_easy_release(http, easy);
+    llm_easy_release(http, easy, false);
     llm_transfer_cancel(t);
     return llm_fail(err, LLM_ENOMEM, "libcurl refuses the request"), NULL;
 }
