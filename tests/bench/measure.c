@@ -1,7 +1,7 @@
 /* Runs one command and says what it cost: measure [-f] OUTPUT command...
  *   prints "wall_ms cpu_ms peak_kB"; the command's stdout goes to the file OUTPUT.
- *   -f: wall is the time until the command's first byte reaches us. {} in its arguments stands for a
- *       port on 127.0.0.1 that we listen on; once the byte is there the command is killed.
+ *   -f: wall is the time until the command's first byte reaches us. {} in its arguments stands
+ *       for the port on 127.0.0.1 where we listen; once the byte is there the command is killed.
  * Fails when the command fails, or sends nothing within 20 s. */
 #include <arpa/inet.h>
 #include <fcntl.h>

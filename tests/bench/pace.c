@@ -1,6 +1,6 @@
-/* A server that streams at a model's pace: POST /INTERVAL_MS/EVENTS/... gets EVENTS deltas, one each
- * INTERVAL_MS, each in a write of its own. Streams that start together are spread over the interval,
- * as they would be in life. Prints its port; lives until it is killed.
+/* A server that streams at a model's pace: POST /INTERVAL_MS/EVENTS/... gets EVENTS deltas, one
+ * each INTERVAL_MS, each in a write of its own. Streams that start together are spread over the
+ * interval, as they would be in life. Prints its port; lives until it is killed.
  * Streams wait in one list in the order in which they are due. */
 #include <arpa/inet.h>
 #include <errno.h>

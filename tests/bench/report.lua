@@ -1,7 +1,7 @@
 -- Turns the lines "item program wall_ms cpu_ms peak_kB" into tables of medians: report.lua RESULTS
 
--- cpu: {what a CPU second is multiplied with, the unit it then has}. reach: {figure, program, at most
--- this many times that program's, plus = milliseconds more, item = where that program's figure is}.
+-- cpu: {what a CPU second is multiplied with, the unit it then has}. reach: {figure, program, at
+-- most this many times that program's, plus = milliseconds more, item = where that one stands}.
 local ITEMS = {
   { "stream-1", "one stream of 100,000 events", cpu = { 1, "s" },
     reach = { { "cpu", "limit", 2.2 }, { "cpu", "openai", 0.1 } } },
@@ -65,53 +65,6 @@ local function verdict(reach, mine, others)
   local more = reach.plus and (" in %s + %d ms"):format(reach.item, reach.plus) or ""
   print(("  reach: %s at most %.3g x %s%s: %.3g x, %s"):format(figure, reach[3], reach[2], more,
     mine[figure] / other[figure], mine[figure] <= limit and "reached" or "missed"))
-end
-
-local results, order = {}, {}
-  for line in io.lines(path) do
-    local item, program, wall, cpu, peak = line:match("^(%S+) (%S+) (%S+) (%S+) (%S+)$")
-    if item then
-      local programs = results[item] or {}
-      local runs = programs[program] or { wall = {}, cpu = {}, peak = {} }
-      if not programs[program] then
-        order[item] = order[item] or {}
-        table.insert(order[item], program)
-      end
-      results[item], programs[program] = programs, runs
-      table.insert(runs.wall, tonumber(wall))
-      table.insert(runs.cpu, tonumber(cpu))
-      table.insert(runs.peak, tonumber(peak))
-    end
-  end
-  return results, order
-end
-
-local function median(list)
-  table.sort(list)
-  local middle = (#list + 1) / 2
-  return (list[math.floor(middle)] + list[math.ceil(middle)]) / 2
-end
-
-local function medians(programs)
-  local out = {}
-  for name, runs in pairs(programs or {}) do
-    out[name] = { wall = median(runs.wall), cpu = median(runs.cpu), peak = median(runs.peak) }
-  end
-  return out
-end
-
-local function times(figure, of)
-  return of and ("%.2f"):format(figure / of) or "-"
-end
-
-local function verdict(reach, mine, others)
-  local figure, other = reach[1], others[reach[2]]
-  if not mine or not other then return end
-  local limit = reach.plus and other[figure] + reach.plus or other[figure] * reach[3]
-  local goal = reach.plus and ("%d ms more than over http"):format(reach.plus)
-    or ("%.3g x %s"):format(reach[3], reach[2])
-  print(("  reach: %s at most %s: %.2f x, %s"):format(figure, goal, mine[figure] / other[figure],
-    mine[figure] <= limit and "reached" or "missed"))
 end
 
 local results, order = read(arg[1])
