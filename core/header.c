@@ -24,9 +24,9 @@ const char *llm_header_fault(
     return blank ? "its value begins or ends with a blank" : NULL;
 }
 
-const char *llm_transfer_header(const llm_transfer *t, const char *name, size_t *len) {
-    const llm_buffer *headers = llm_transfer_headers(t);
-    const char *line = llm_buffer_data(headers), *end = line + llm_buffer_len(headers);
+const char *llm_header_find(const llm_buffer *block, const char *name, size_t *len) {
+    if (llm_buffer_len(block) == 0) return NULL;
+    const char *line = llm_buffer_data(block), *end = line + llm_buffer_len(block);
     size_t name_len = strlen(name);
     for (const char *next; line < end; line = next) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
@@ -40,4 +40,8 @@ const char *llm_transfer_header(const llm_transfer *t, const char *name, size_t 
         return value;
     }
     return NULL;
+}
+
+const char *llm_transfer_header(const llm_transfer *t, const char *name, size_t *len) {
+    return llm_header_find(llm_transfer_headers(t), name, len);
 }
