@@ -46,6 +46,7 @@ static int next_token(compiler *c) { return llm_json_next(&c->json, &c->token, c
 static int keep_text(compiler *c, size_t *at, size_t *len) {
     *at = llm_buffer_len(&c->skim->bytes), *len = c->token.len;
     int rc = llm_buffer_append(&c->skim->bytes, c->token.text, c->token.len);
+    if (rc == 0) rc = llm_buffer_append(&c->skim->bytes, "", 1); /* so that there are bytes */
     return rc < 0 ? llm_fail(c->err, rc, "out of memory") : 1;
 }
 
@@ -74,7 +75,7 @@ static int compile_object(compiler *c) {
 
 static bool is_string(const llm_json_token *token, const char *text, size_t len) {
     return token->kind == LLM_JSON_STRING && token->len == len &&
-           (len == 0 || memcmp(token->text, text, len) == 0);
+           memcmp(token->text, text, len) == 0;
 }
 
 static int compile_scalar(compiler *c, node *n) {
@@ -199,7 +200,7 @@ static int find_member(const walk *w, int i) {
     for (int child = i + 1; child < nodes[i].next; child = nodes[child].next) {
         const node *n = &nodes[child];
         if (n->key_len != w->token.len) continue;
-        if (n->key_len == 0 || memcmp(bytes + n->key, w->token.text, n->key_len) == 0) return child;
+        if (memcmp(bytes + n->key, w->token.text, n->key_len) == 0) return child;
     }
     return -1;
 }
