@@ -30,7 +30,8 @@ write("plain", '{"id":"chatcmpl-Ax4mWq0Yw2P9s8Zb","object":"chat.completion","cr
   .. '"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"message":{"role":"assistant",'
   .. '"content":"Hello! How can I help you today?","refusal":null,"annotations":[]},'
   .. '"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":8,'
-  .. '"completion_tokens":10,"total_tokens":18,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":'
-  .. '{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,'
-  .. '"rejected_prediction_tokens":0}},"service_tier":"default",'
-  .. '"system_fingerprint":"fp_b705f0c291"}')
+  .. '"completion_tokens":10,"total_tokens":18,'
+  .. '"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},'
+  .. '"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,'
+  .. '"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}},'
+  .. '"service_tier":"default","system_fingerprint":"fp_b705f0c291"}')
