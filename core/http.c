@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "http_private.h"
@@ -25,6 +26,20 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *s
     llm_http *http = user;
     unsigned events = what == CURL_POLL_REMOVE ? 0 : (unsigned)what & (LLM_READ | LLM_WRITE);
     return llm_loop_watch(http->loop, fd, events, &http->source);
+}
+
+static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_sockaddr *address) {
+    (void)purpose;
+    llm_http *http = user;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0) llm_loop_announce(http->loop, fd);
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static int on_close(void *user, curl_socket_t fd) {
+    llm_http *http = user;
+    llm_loop_forget(http->loop, fd);
+    return close(fd);
 }
 
 static int on_timer(CURLM *multi, long timeout_ms, void *user) {
@@ -76,8 +91,9 @@ static int open_multi(llm_http *http, llm_err *err) {
     curl->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl->multi_setopt(multi, CURLMOPT_TIMERDATA, http);
     long total = http->limits.max_connections, host = http->limits.max_connections_per_host;
-    curl->multi_setopt(
-        multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, total ? total : (long)DEFAULT_CONNECTIONS);
+    if (!total) total = DEFAULT_CONNECTIONS;
+    curl->multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, total);
+    curl->multi_setopt(multi, CURLMOPT_MAXCONNECTS, total); /* idle ones are kept as well */
     curl->multi_setopt(
         multi, CURLMOPT_MAX_HOST_CONNECTIONS, host ? host : (long)DEFAULT_CONNECTIONS_PER_HOST);
     http->curl = curl;
@@ -182,7 +198,8 @@ static void set_security(const llm_curl *curl, CURL *easy, const llm_request *r)
     }
 }
 
-static int set_up(const llm_curl *curl, llm_easy *easy, const llm_request *r) {
+static int set_up(llm_http *http, llm_easy *easy, const llm_request *r) {
+    const llm_curl *curl = http->curl;
     curl->easy_reset(easy->curl);
     curl->easy_setopt(easy->curl, CURLOPT_NOSIGNAL, 1L);
     curl->easy_setopt(easy->curl, CURLOPT_QUICK_EXIT, 1L);
@@ -194,6 +211,10 @@ static int set_up(const llm_curl *curl, llm_easy *easy, const llm_request *r) {
         easy->curl, CURLOPT_CONNECTTIMEOUT_MS, r->connect_ms ? (long)r->connect_ms : 86400000L);
     if (strcmp(r->method, "POST") == 0) curl->easy_setopt(easy->curl, CURLOPT_POST, 1L);
     set_security(curl, easy->curl, r);
+    curl->easy_setopt(easy->curl, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl->easy_setopt(easy->curl, CURLOPT_OPENSOCKETDATA, http);
+    curl->easy_setopt(easy->curl, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl->easy_setopt(easy->curl, CURLOPT_CLOSESOCKETDATA, http);
     llm_transfer_setup(curl, easy->curl);
     if (curl->easy_setopt(easy->curl, CURLOPT_URL, r->url)) return LLM_ENOMEM;
     return set_headers(curl, easy, r->headers);
@@ -235,7 +256,7 @@ llm_easy *llm_easy_acquire(llm_http *http, const llm_request *request, llm_err *
     easy->error[0] = '\0';
     if (same(&easy->setup, &http->setup)) return easy;
     llm_buffer_reset(&easy->setup, 1 << 16);
-    rc = set_up(http->curl, easy, request);
+    rc = set_up(http, easy, request);
     if (rc == 0) {
         const llm_buffer *setup = &http->setup;
         rc = llm_buffer_append(&easy->setup, llm_buffer_data(setup), llm_buffer_len(setup));

@@ -12,6 +12,7 @@
 typedef struct slot {
     llm_source *source;
     unsigned wanted, registered;
+    bool announced; /* stays registered while nobody wants it, see llm_loop_announce */
 } slot;
 
 struct llm_loop {
@@ -239,9 +240,23 @@ int llm_loop_watch(llm_loop *loop, int fd, unsigned events, llm_source *source) 
     if (llm_loop_foreign(loop)) return 0; /* the set is the parent's */
     slot *s = slot_of(loop, fd);
     if (!s) return LLM_ENOMEM;
+    s->source = source, s->wanted = events;
+    if (s->announced && (!events || events == s->registered)) return 0;
     int rc = llm_poller_set(loop->poller, fd, s->registered, events);
-    *s = (slot){source, events, rc == 0 ? events : 0};
+    s->registered = rc == 0 ? events : 0;
     return rc;
+}
+
+void llm_loop_announce(llm_loop *loop, int fd) {
+    slot *s = slot_of(loop, fd);
+    if (s) *s = (slot){.announced = true};
+}
+
+void llm_loop_forget(llm_loop *loop, int fd) {
+    if (fd >= loop->slot_count || llm_loop_foreign(loop)) return;
+    slot *s = &loop->slots[fd];
+    if (s->registered) llm_poller_set(loop->poller, fd, s->registered, 0);
+    *s = (slot){0};
 }
 
 void llm_source_init(llm_source *source, llm_loop *loop) {
@@ -274,7 +289,12 @@ enum { BATCH = 128 };
 static void deliver(llm_loop *loop, const llm_poller_event *event) {
     if (event->fd >= loop->slot_count) return;
     slot *s = &loop->slots[event->fd];
-    if (s->wanted && s->source) s->source->io(s->source, event->fd, event->events);
+    if (s->wanted && s->source) {
+        s->source->io(s->source, event->fd, event->events);
+    } else if (s->registered) { /* an idle connection that the peer closed */
+        llm_poller_set(loop->poller, event->fd, s->registered, 0);
+        s->registered = 0;
+    }
 }
 
 int llm_loop_step(llm_loop *loop, uint64_t timeout_ns, llm_err *err) {

@@ -75,6 +75,12 @@ bool llm_loop_foreign(const llm_loop *loop);
 /* Watches fd for events (LLM_READ | LLM_WRITE | LLM_HANGUP, 0: no longer). A descriptor has one
  * source a loop, and is no longer watched when it is closed. */
 int llm_loop_watch(llm_loop *loop, int fd, unsigned events, llm_source *source);
+/* An announced descriptor: its owner promises to call llm_loop_forget before closing it, and the
+ * loop may keep it in the system's set while it is not watched, since that saves two system calls
+ * a request on a connection that is used again. */
+void llm_loop_announce(llm_loop *loop, int fd);
+void llm_loop_forget(llm_loop *loop, int fd);
+
 /* source->io and source->timer are set by the caller before. */
 void llm_source_init(llm_source *source, llm_loop *loop);
 void llm_source_clear(llm_source *source); /* its descriptors are already unwatched */
