@@ -75,6 +75,7 @@ int luaopen_llm_core(lua_State *L) {
         const char *name;
         int (*open)(lua_State *L);
     } modules[] = {
+        {"base64", llm_lua_base64},
         {"framer", llm_lua_framer},
         {"http", llm_lua_http},
         {"json", llm_lua_json},

@@ -8,6 +8,7 @@
 #include "skim.h"
 
 /* Every one of them pushes one table. */
+int llm_lua_base64(lua_State *L);
 int llm_lua_framer(lua_State *L);
 int llm_lua_http(lua_State *L);
 int llm_lua_json(lua_State *L);
