@@ -16,7 +16,7 @@
 
 enum { MAX_CONNECTIONS = 1000, IDLE_TIMEOUT_S = 60, POOL_BYTES = 32 << 10 };
 
-/* --- libmicrohttpd ------------------------------------------------------------------------------ */
+/* --- libmicrohttpd ---------------------------------------------------------------------------- */
 
 static llm_mhd mhd_functions;
 static llm_err mhd_error;
@@ -40,7 +40,7 @@ static const llm_mhd *mhd_open(llm_err *err) {
     return NULL;
 }
 
-/* --- requests and connections --------------------------------------------------------------------- */
+/* --- requests and connections ----------------------------------------------------------------- */
 
 void llm_server_destroy(llm_server_request *r) {
     llm_op_clear(&r->op);
@@ -84,7 +84,7 @@ static void hung_up(llm_server *server, int fd) {
     llm_op_ready(&r->op);
 }
 
-/* --- the daemon and the loop ------------------------------------------------------------------------ */
+/* --- the daemon and the loop ------------------------------------------------------------------ */
 
 static void run(llm_server *server) {
     MHD_UNSIGNED_LONG_LONG ms;
@@ -107,7 +107,7 @@ static void on_io(llm_source *source, int fd, unsigned events) {
 
 static void on_due(llm_source *source) { run((llm_server *)source); }
 
-/* --- libmicrohttpd's callbacks ------------------------------------------------------------------------ */
+/* --- libmicrohttpd's callbacks ---------------------------------------------------------------- */
 
 /* Called first, with the request line's target as it was sent. */
 static void *on_target(void *user, const char *target, struct MHD_Connection *connection) {
@@ -232,7 +232,7 @@ static void on_completed(void *user, struct MHD_Connection *connection, void **s
     llm_server_detach(r);
 }
 
-/* --- listening ------------------------------------------------------------------------------------------ */
+/* --- listening -------------------------------------------------------------------------------- */
 
 static int read_address(const char *host, int port, struct addrinfo **address, llm_err *err) {
     struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};

@@ -11,7 +11,7 @@ enum { BLOCK_BYTES = 16 << 10 };
 
 static bool foreign(const llm_server_request *r) { return llm_loop_foreign(r->op.loop); }
 
-/* --- what came ------------------------------------------------------------------------------------ */
+/* --- what came -------------------------------------------------------------------------------- */
 
 const char *llm_server_method(const llm_server_request *r) { return r->method; }
 const char *llm_server_path(const llm_server_request *r) { return r->path; }
@@ -24,7 +24,7 @@ const char *llm_server_header(const llm_server_request *r, const char *name, siz
     return llm_header_find(&r->headers, name, len);
 }
 
-/* --- the answer ------------------------------------------------------------------------------------- */
+/* --- the answer ------------------------------------------------------------------------------- */
 
 /* Wants more to send. What it was given before has been handed to the system by now. */
 static ssize_t on_read(void *user, uint64_t position, char *room, size_t max) {

@@ -1,7 +1,7 @@
 /* The server: answers that are written piece by piece, clients that leave, aborts. */
 #include "serving.h"
 
-/* --- streams ---------------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------- */
 
 Test(server, streams_piece_by_piece) {
     int fd = dial();
@@ -92,7 +92,7 @@ Test(server, a_slow_client_holds_the_writer_back) {
     close(fd);
 }
 
-/* --- clients that leave -------------------------------------------------------------------------------- */
+/* --- clients that leave ----------------------------------------------------------------------- */
 
 Test(server, sees_the_client_go_while_it_waits) {
     int fd = dial();
@@ -160,7 +160,7 @@ Test(server, drops_a_request_whose_client_left_the_queue) {
     close(other);
 }
 
-/* --- aborts ---------------------------------------------------------------------------------------------- */
+/* --- aborts ----------------------------------------------------------------------------------- */
 
 Test(server, aborts_before_the_answer) {
     int fd = dial();

@@ -4,7 +4,7 @@
 
 #include "serving.h"
 
-/* --- whole answers ---------------------------------------------------------------------------------- */
+/* --- whole answers ---------------------------------------------------------------------------- */
 
 Test(server, shows_the_request) {
     int fd = dial();
@@ -88,7 +88,7 @@ Test(server, refuses_what_cannot_be_an_answer) {
     close(fd);
 }
 
-/* --- what is refused before it is queued ---------------------------------------------------------------- */
+/* --- what is refused before it is queued ------------------------------------------------------ */
 
 struct refusal {
     const char *request, *status;
@@ -170,7 +170,7 @@ Test(server, cuts_a_chunked_body_that_does_not_end) {
     close(fd);
 }
 
-/* --- many, and the end ------------------------------------------------------------------------------------- */
+/* --- many, and the end ------------------------------------------------------------------------ */
 
 enum { MANY = 200 };
 

@@ -61,7 +61,7 @@ static int server_accept(lua_State *L) {
     return *slot ? 1 : 0;
 }
 
-/* --- requests --------------------------------------------------------------------------------------- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static llm_server_request *check_request(lua_State *L) {
     return llm_lua_unbox(L, 1, request_class);
