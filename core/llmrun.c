@@ -12,9 +12,12 @@
 #include <lualib.h>
 
 #include "llmrun.h"
+#include "pool.h"
 
-int luaopen_cjson(lua_State *L);      /* Debian's lua-cjson, linked in: scripts may require it */
+int luaopen_cjson(lua_State *L); /* Debian's lua-cjson, linked in: scripts may require it */
 int luaopen_cjson_safe(lua_State *L);
+
+enum { GC_PAUSE = 300 }; /* percent of the live heap before the next collection; little lives */
 
 static lua_State *main_state;
 static volatile sig_atomic_t caught; /* the first signal */
@@ -85,11 +88,19 @@ static int flush_output(int status) {
     return status ? status : 1;
 }
 
+static int panic(lua_State *L) {
+    const char *text = lua_tostring(L, -1);
+    fprintf(stderr, "llmrun: %s\n", text ? text : "error outside of a protected call");
+    return 0; /* Lua aborts */
+}
+
 int main(int argc, char **argv) {
-    lua_State *L = luaL_newstate();
+    llm_pool *pool = llm_pool_new();
+    lua_State *L = pool ? lua_newstate(llm_pool_alloc, pool) : NULL;
     if (!L) return fputs("llmrun: out of memory\n", stderr), 1;
+    lua_atpanic(L, panic);
     catch_signals(L);
-    lua_gc(L, LUA_GCGEN, 0, 0);
+    lua_gc(L, LUA_GCINC, GC_PAUSE, 0, 0);
     lua_pushcfunction(L, run);
     lua_pushinteger(L, argc);
     lua_pushlightuserdata(L, argv);
@@ -102,5 +113,6 @@ int main(int argc, char **argv) {
     }
     status = flush_output(caught ? 128 + caught : status);
     lua_close(L);
+    llm_pool_free(pool);
     return status;
 }

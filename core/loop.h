@@ -21,7 +21,7 @@ enum {
     LLM_READ = 1,
     LLM_WRITE = 2,
     LLM_HANGUP = 4
-}; /* HANGUP: the peer closed; never alone asked for */
+};
 
 #define LLM_NEVER UINT64_MAX
 

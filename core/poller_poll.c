@@ -29,8 +29,8 @@ int llm_poller_fd(const llm_poller *p) {
 }
 
 static short to_poll(unsigned events) {
-    return (short)((events & (LLM_READ | LLM_HANGUP) ? POLLIN : 0) |
-                   (events & LLM_WRITE ? POLLOUT : 0) | (events & LLM_HANGUP ? POLLRDHUP : 0));
+    return (short)((events & LLM_READ ? POLLIN : 0) | (events & LLM_WRITE ? POLLOUT : 0) |
+                   (events & LLM_HANGUP ? POLLRDHUP : 0));
 }
 
 static unsigned from_poll(short events) {

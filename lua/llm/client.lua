@@ -125,7 +125,7 @@ local function new(opts)
   local self = setmetatable({
     provider = provider, provider_name = provider.name, options = opts, defaults = defaults,
     costs = opts.costs or settings.costs, replies = setmetatable({}, { __mode = "k" }),
-    policies = default_policies(opts), setups = {}, key = key,
+    policies = default_policies(opts), setups = {}, models = {}, key = key,
   }, Client)
   opts.model = opts.model or provider.default_model
   self.transport = {
@@ -140,14 +140,29 @@ local function new(opts)
     settled = function(reply) self.replies[reply] = nil end,
   }
   self.call_meta = { __index = self.transport }
+  self.template = requests.template(opts, defaults)
   self.chain = build_chain(self.policies)
   return self
 end
 
+-- "provider/model" without the provider; remembered, since most calls name the same one.
+local function model_name(self, name)
+  if not name then
+    options.refuse("request", "no model is given and " .. self.provider_name ..
+      " has no default; set model or LLM_DEFAULT_MODEL")
+  end
+  local provider, model = providers.split(name)
+  if provider ~= self.provider_name then model = name end
+  self.models[name] = model
+  return model
+end
+
 -- What one call needs beside its request: the client's transport, and the call's own options.
 local function call_of(self, own)
-  local call = setmetatable({ own = own }, self.call_meta)
-  for name, value in pairs(own or {}) do call[name] = value end
+  local call = setmetatable({ own = own, attempts = 1 }, self.call_meta)
+  if own then
+    for name, value in pairs(own) do call[name] = value end
+  end
   return call
 end
 
@@ -173,13 +188,8 @@ end
 -- The canonical request of a call, ready for the chain.
 function Client:request(messages, opts)
   if self.closed then error("this client is closed", 0) end
-  local request, own = requests.new(with_system(self, messages), opts, self.options, self.defaults)
-  if not request.model then
-    options.refuse("request", "no model is given and " .. self.provider_name ..
-      " has no default; set model or LLM_DEFAULT_MODEL")
-  end
-  local named, model = providers.split(request.model)
-  if named == self.provider_name then request.model = model end
+  local request, own = requests.new(with_system(self, messages), opts, self.template)
+  request.model = self.models[request.model] or model_name(self, request.model)
   request.call = call_of(self, own)
   return request
 end

@@ -100,7 +100,7 @@ local function start(request, setup, body)
   if not transfer then
     return nil, errors.new("network", id, { provider = call.provider.name, retryable = false })
   end
-  local answer = reply.new { transfer = transfer, id = id, dialect = dialect, request = request }
+  local answer = reply.new(transfer, id, dialect, request)
   call.client.replies[answer] = true
   return answer:open()
 end

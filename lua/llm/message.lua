@@ -15,8 +15,7 @@ local function check_parts(parts, where)
   end
 end
 
-local function check(message, index)
-  local where = "messages[" .. index .. "]"
+local function refuse(message, where)
   if type(message) ~= "table" then
     options.refuse(where, "a message must be a table {role=, content=}, not a " .. type(message))
   end
@@ -25,13 +24,21 @@ local function check(message, index)
     options.refuse(where, ("role must be system, user, assistant or tool, not %q%s"):format(
       tostring(message.role), near and ("; did you mean %q?"):format(near) or ""))
   end
+  if type(message.content) == "table" then return check_parts(message.content, where) end
+  options.refuse(where, type(message.content) == "string" and "content must not be blank"
+    or "content must be a string or a list of parts, not a " .. type(message.content))
+end
+
+local function is_good(message)
+  if type(message) ~= "table" or not roles[message.role] then return false end
   local content = message.content
-  if type(content) == "table" then return check_parts(content, where) end
-  if type(content) == "string" and not is_blank(content) then return end
-  if message.role == "assistant" and message.tool_calls then return end
-  if message.role == "tool" and content == "" then return end
-  options.refuse(where, type(content) == "string" and "content must not be blank"
-    or "content must be a string or a list of parts, not a " .. type(content))
+  return type(content) == "string" and not is_blank(content)
+    or message.role == "assistant" and message.tool_calls and type(content) ~= "table"
+    or message.role == "tool" and content == ""
+end
+
+local function check(message, index)
+  if not is_good(message) then refuse(message, "messages[" .. index .. "]") end
 end
 
 --- Checks messages and returns them as a list; raises invalid_request.

@@ -55,9 +55,11 @@ local function check(options, known, where)
       refuse(where, ("unknown option %q"):format(tostring(name)) ..
         (near and ("; did you mean %q?"):format(near) or ""))
     end
-    if wanted ~= "any" and not ("|" .. wanted .. "|"):find("|" .. type(value) .. "|", 1, true) then
+    local kind = type(value)
+    if wanted ~= kind and wanted ~= "any" and
+      not ("|" .. wanted .. "|"):find("|" .. kind .. "|", 1, true) then
       refuse(where, ("%s must be a %s, not a %s"):format(
-        name, (wanted:gsub("|", " or a ")), type(value)))
+        name, (wanted:gsub("|", " or a ")), kind))
     end
   end
   return options

@@ -20,15 +20,18 @@ local transfer_kinds = {
 }
 
 --- Makes the reply of a transfer that was just started.
--- @tparam table fields transfer, id, dialect, request
 -- @treturn Reply
-local function new(fields)
-  fields.state = {}      -- the dialect's own
-  fields.queue = {}      -- type, value, type, value …
-  fields.head, fields.tail = 1, 0
-  fields.texts = {}
-  fields.started = clock()
-  return setmetatable(fields, Reply)
+local function new(transfer, id, dialect, request)
+  return setmetatable({
+    transfer = transfer, id = id, dialect = dialect, request = request,
+    state = {},                    -- the dialect's own
+    queue = {}, head = 1, tail = 0, -- type, value, type, value …
+    texts = {}, started = clock(),
+    -- recorded by llm.sink and below; named here so that the table has its size at once
+    first_content = nil, touched = nil, counts = nil, model_id = nil, finish_reason = nil,
+    finish_reason_raw = nil, is_complete = nil, any = nil, over = nil, settled = nil, ended = nil,
+    header_block = nil, err = nil, made = nil,
+  }, Reply)
 end
 
 --- The reply is an error.
@@ -207,6 +210,7 @@ function Reply:response()
   end
   local model = self.model_id or self.request.model
   self.made = response.new {
+    prompt_tokens = nil, completion_tokens = nil, tokens_used = nil,
     content = content, provider = call.provider.name, model = model, usage = usage,
     cost_estimate = usage and call.client:cost(model, self.request.model, usage),
     response_time = (self.ended or clock()) - self.started,

@@ -25,8 +25,9 @@ for name, kind in pairs(model_options) do known[name] = kind end
 for name, kind in pairs(call_options) do known[name] = kind end
 
 local ranges = { temperature = { 0, 2 }, top_p = { 0, 1 }, max_tokens = { 1, 2 ^ 31 } }
+local integers = { "max_tokens", "seed", "top_logprobs" } -- 4096.0 goes out as 4096
 
-local function check_ranges(request)
+local function check_values(request)
   for name, range in pairs(ranges) do
     local value = request[name]
     if value and not (value >= range[1] and value <= range[2]) then
@@ -34,37 +35,63 @@ local function check_ranges(request)
         name, range[1], range[2], value))
     end
   end
+  for _, name in ipairs(integers) do
+    local value = request[name]
+    if value then request[name] = math.floor(value) end
+  end
+end
+
+--- What requests of one client have in common, checked once.
+-- @tparam table base options of the client
+-- @tparam table defaults of the configuration
+-- @treturn table template for `new`
+local function template(base, defaults)
+  local common = { defaulted = {} }
+  for name in pairs(model_options) do common[name] = base[name] end
+  for _, name in ipairs { "temperature", "max_tokens" } do
+    if common[name] == nil and defaults[name] then
+      common[name], common.defaulted[name] = defaults[name], true
+    end
+  end
+  if common.stream == nil then common.stream = true end
+  check_values(common)
+  return common
+end
+
+local function apply(request, opts)
+  local own
+  for name, value in pairs(opts) do
+    if call_options[name] then
+      own = own or {}
+      own[name] = value
+    else
+      request[name] = value
+      if request.defaulted[name] then
+        request.defaulted = { temperature = request.defaulted.temperature,
+          max_tokens = request.defaulted.max_tokens, [name] = false }
+      end
+    end
+  end
+  check_values(request)
+  return own
 end
 
 --- Builds the canonical request.
 -- @tparam string|table messages
 -- @tparam table|nil opts of the call
--- @tparam table base options of the client, already checked
--- @tparam table defaults of the configuration
+-- @tparam table common of `template`
 -- @treturn table request; raises invalid_request
 -- @treturn table|nil the call's own transport options
-local function new(messages, opts, base, defaults)
-  opts = options.check(opts, known, "request")
-  local request = { messages = message.normalise(messages), defaulted = {}, stream = true }
-  local own
-  for name, value in pairs(base) do
-    if model_options[name] then request[name] = value end
-  end
-  for name, value in pairs(opts) do
-    if model_options[name] then
-      request[name] = value
-    else
-      own = own or {}
-      own[name] = value
-    end
-  end
-  for _, name in ipairs { "temperature", "max_tokens" } do
-    if request[name] == nil and defaults[name] then
-      request[name], request.defaulted[name] = defaults[name], true
-    end
-  end
-  check_ranges(request)
-  return request, own
+local function new(messages, opts, common)
+  local request = {
+    messages = message.normalise(messages), call = nil, model = nil, temperature = nil,
+    max_tokens = nil, stream = nil, defaulted = nil,
+  }
+  for name, value in pairs(common) do request[name] = value end
+  if opts == nil then return request end
+  return request, apply(request, options.check(opts, known, "request"))
 end
 
-return { new = new, model_options = model_options, call_options = call_options }
+return {
+  new = new, template = template, model_options = model_options, call_options = call_options,
+}

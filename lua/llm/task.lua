@@ -12,14 +12,17 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 local Task = {}
 Task.__index = Task
 
-local PARK = {} -- what our tasks yield; anything else that they yield is the host's
+local PARK = {} -- our tasks yield this to wait, and
+local DONE = {} -- this, with the results, at the end; anything else that they yield is the host's
 
 local loop          -- created when first needed: a process may fork before
-local parked = {}   -- key of an operation -> list of the tasks that wait for it
+local parked = {}   -- key of an operation -> what waits for it: a task, or a list of several
 local runnable = {} -- tasks to resume, first in first out
 local first, last = 1, 0
 local current       -- the task that runs now
 local host          -- adapter of a foreign loop: suspend(), wake(token)
+
+local idle, idle_count, MAX_IDLE = {}, 0, 256 -- coroutines whose task has ended, to be used again
 
 local function the_loop()
   if not loop then
@@ -36,41 +39,75 @@ local function push(task)
 end
 
 local function park(key, waiter)
-  local waiters = parked[key]
-  if waiters then waiters[#waiters + 1] = waiter else parked[key] = { waiter } end
-end
-
--- Wakes whoever waits for key: a task is queued, a host's coroutine is handed to its adapter.
-local function wake(key)
-  local waiters = parked[key]
-  if not waiters then return end
-  parked[key] = nil
-  for i = 1, #waiters do
-    local waiter = waiters[i]
-    if getmetatable(waiter) == Task then push(waiter) else host.wake(waiter) end
+  local before = parked[key]
+  if not before then
+    parked[key] = waiter
+  elseif before.several then
+    before[#before + 1] = waiter
+  else
+    parked[key] = { before, waiter, several = true }
   end
 end
 
-local function finish(task, ok, ...)
-  task.done, task.ok = true, ok
-  task.count, task.results = select("#", ...), { ... }
+-- A task is queued, a host's coroutine is handed to its adapter.
+local function wake_one(waiter)
+  if waiter.token then host.wake(waiter.token) else push(waiter) end
+end
+
+-- Wakes whoever waits for key.
+local function wake(key)
+  local waiter = parked[key]
+  if not waiter then return end
+  parked[key] = nil
+  if not waiter.several then return wake_one(waiter) end
+  for i = 1, #waiter do wake_one(waiter[i]) end
+end
+
+local function finish(task, ok, value, ...)
+  task.done, task.ok, task.value = true, ok, value
+  local more = select("#", ...)
+  if more > 0 then task.more = { n = more, ... } end
   wake(task)
-  if task.after then task.after(task) end
+  if task.run then task.run:settle(task) end
+end
+
+-- What every coroutine of ours runs: one task after another.
+local function run_tasks(task)
+  while true do
+    task = coroutine.yield(DONE, task.body(task.first, task.second))
+  end
 end
 
 local resume
 
--- A value that is not ours was yielded by a host's function inside the task: pass it outward and
--- bring the answer back in.
-local function after_resume(task, ok, ...)
+local function after_resume(task, ok, yielded, ...)
   current = nil
-  if not ok or coroutine.status(task.coroutine) == "dead" then return finish(task, ok, ...) end
-  if (...) ~= PARK then return resume(task, coroutine.yield(...)) end
+  if not ok then return finish(task, false, yielded) end
+  if yielded == DONE then
+    if idle_count < MAX_IDLE then
+      idle_count = idle_count + 1
+      idle[idle_count] = task.coroutine
+    end
+    task.coroutine = nil
+    return finish(task, true, ...)
+  end
+  -- A host's function yielded inside the task: pass it outward and bring the answer back in.
+  if yielded ~= PARK then return resume(task, coroutine.yield(yielded, ...)) end
 end
 
 function resume(task, ...)
   current = task
   return after_resume(task, coroutine.resume(task.coroutine, ...))
+end
+
+local function begin(task)
+  if idle_count > 0 then
+    task.coroutine, idle[idle_count] = idle[idle_count], nil
+    idle_count = idle_count - 1
+  else
+    task.coroutine = coroutine.create(run_tasks)
+  end
+  return resume(task, task)
 end
 
 local function run_queued()
@@ -81,9 +118,7 @@ local function run_queued()
     first = first + 1
     ran = true
     if not task.done then
-      local arguments = task.arguments
-      task.arguments = nil
-      if arguments then resume(task, unpack(arguments, 1, arguments.n)) else resume(task) end
+      if task.coroutine then resume(task) else begin(task) end
     end
   end
   return ran
@@ -130,7 +165,7 @@ local function wait(op, key)
       current = task
       if task.cancelled then error(task.cancelled, 0) end
     elseif host and in_foreign_coroutine() then
-      host.suspend(function(token) park(key, token) end)
+      host.suspend(function(token) park(key, { token = token }) end)
     else
       if is_stuck() then error("deadlock: nothing is left that could end this wait", 0) end
       step()
@@ -145,8 +180,9 @@ function Task:ready() return self.done end
 function Task:join()
   wait(self, self)
   self.joined = true
-  if not self.ok then error(self.results[1], 0) end
-  return unpack(self.results, 1, self.count)
+  if not self.ok then error(self.value, 0) end
+  if self.more then return self.value, unpack(self.more, 1, self.more.n) end
+  return self.value
 end
 
 --- Ends a task at its next wait with the given error (by default one of kind `cancelled`).
@@ -155,11 +191,14 @@ function Task:cancel(err)
   if self.done then return end
   self.cancelled = err or require("llm.error").new("cancelled", "the task was cancelled")
   self.joined = true
-  for key, waiters in pairs(parked) do
-    for i = #waiters, 1, -1 do
-      if waiters[i] == self then table.remove(waiters, i) end
+  for key, waiter in pairs(parked) do
+    if waiter == self then
+      parked[key] = nil
+      break
     end
-    if #waiters == 0 then parked[key] = nil end
+    for i = waiter.several and #waiter or 0, 1, -1 do
+      if waiter[i] == self then table.remove(waiter, i) end
+    end
   end
   push(self)
 end
@@ -167,7 +206,7 @@ end
 -- A failure that nobody joined must not vanish.
 function Task:__gc()
   if self.done and not self.ok and not self.joined then
-    log.write("error", "task", "a task that nobody joined failed: " .. tostring(self.results[1]))
+    log.write("error", "task", "a task that nobody joined failed: " .. tostring(self.value))
   end
 end
 
@@ -177,10 +216,13 @@ end
 -- @treturn Task with `join()`, `cancel()`, `done`
 -- @usage local a = llm.spawn(ask, "one"); local b = llm.spawn(ask, "two"); print(a:join(), b:join())
 local function spawn(body, ...)
-  local task = setmetatable({
-    coroutine = coroutine.create(body),
-    arguments = { n = select("#", ...), ... },
-  }, Task)
+  local one, two = ...
+  local count = select("#", ...)
+  if count > 2 then
+    local inner, arguments = body, { ... }
+    body = function() return inner(unpack(arguments, 1, count)) end
+  end
+  local task = setmetatable({ body = body, first = one, second = two }, Task)
   if newproxy then -- luacheck: ignore
     task.guard = newproxy(true) -- luacheck: ignore
     getmetatable(task.guard).__gc = function() Task.__gc(task) end
@@ -207,17 +249,19 @@ function Run:start()
   local index = self.next
   if index > self.count then return end
   self.next = index + 1
-  local task = spawn(self.body, self.list[index], index)
-  task.joined = true
-  task.after = function() return self:settle(task, index) end
+  push(setmetatable({
+    body = self.body, first = self.list[index], second = index, run = self, joined = true,
+    coroutine = nil, done = nil, ok = nil, value = nil,
+  }, Task))
 end
 
-function Run:settle(task, index)
+function Run:settle(task)
+  local index = task.second
   if task.ok then
-    self.results[index] = task.results[1]
+    self.results[index] = task.value
   else
     self.failures = self.failures or {}
-    self.failures[index] = task.results[1]
+    self.failures[index] = task.value
   end
   self.finished = self.finished + 1
   self:start()
