@@ -186,7 +186,7 @@ local function complete(err, reply)
   err.request_id = err.request_id or headers_of.request_id(headers)
   if headers["x-should-retry"] == "true" then err.retryable = true end
   if headers["x-should-retry"] == "false" then err.retryable = false end
-  err.retry_after = require("llm.policy.retry").retry_after(headers)
+  err.retry_after = headers_of.retry_after(headers)
   return err
 end
 

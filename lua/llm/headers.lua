@@ -72,4 +72,64 @@ local function request_id(headers)
   end
 end
 
-return { parse = parse, rate_limit = rate_limit, request_id = request_id, seconds_of = seconds_of }
+local months = { Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9,
+  Oct = 10, Nov = 11, Dec = 12 }
+local days = { Sun = true, Mon = true, Tue = true, Wed = true, Thu = true, Fri = true, Sat = true,
+  Sunday = true, Monday = true, Tuesday = true, Wednesday = true, Thursday = true, Friday = true,
+  Saturday = true }
+
+-- Days since 1970-01-01 of a date in the Gregorian calendar (proleptic; Howard Hinnant's method).
+local function days_from_civil(year, month, day)
+  if month <= 2 then year = year - 1 end
+  local era = math.floor(year / 400)
+  local of_era = year - era * 400
+  local of_year = math.floor((153 * (month + (month > 2 and -3 or 9)) + 2) / 5) + day - 1
+  local day_of_era = of_era * 365 + math.floor(of_era / 4) - math.floor(of_era / 100) + of_year
+  return era * 146097 + day_of_era - 719468
+end
+
+-- The three forms of RFC 9110, section 5.6.7.
+local date_forms = {
+  { "^(%a+), (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$", "wdmyHMS" },
+  { "^(%a+), (%d%d)-(%a%a%a)-(%d%d) (%d%d):(%d%d):(%d%d) GMT$", "wdmyHMS" },
+  { "^(%a+) (%a%a%a) ([%d ]%d) (%d%d):(%d%d):(%d%d) (%d%d%d%d)$", "wmdHMSy" },
+}
+
+local function read_date(text)
+  for _, form in ipairs(date_forms) do
+    local found = { text:match(form[1]) }
+    if found[1] then
+      local part = {}
+      for i = 1, #found do part[form[2]:sub(i, i)] = tonumber(found[i]) or found[i] end
+      local month = months[part.m]
+      if not month or not days[part.w] then return nil end
+      local year = part.y < 70 and part.y + 2000 or part.y < 100 and part.y + 1900 or part.y
+      return days_from_civil(year, month, part.d) * 86400 + part.H * 3600 + part.M * 60 + part.S
+    end
+  end
+end
+
+local function read_number(text)
+  if not text or not text:find("^%s*%d*%.?%d+%s*$") then return nil end
+  local number = tonumber(text)
+  return number < math.huge and number or nil
+end
+
+--- How long the provider asks to wait.
+-- @tparam table headers names in lower case
+-- @tparam[opt] number now Unix time that an HTTP date is counted from, `os.time()` by default
+-- @treturn number|nil seconds; nil when the headers say nothing that makes sense
+local function retry_after(headers, now)
+  local ms = read_number(headers["retry-after-ms"])
+  if ms then return ms / 1000 end
+  local text = headers["retry-after"]
+  if not text then return nil end
+  local seconds = read_number(text)
+  if not seconds then
+    local date = read_date(text)
+    seconds = date and date - (now or os.time())
+  end
+  return seconds and seconds > 0 and seconds or nil
+end
+
+return { parse = parse, rate_limit = rate_limit, request_id = request_id, retry_after = retry_after }
