@@ -87,8 +87,8 @@ local function read_shape(json)
       status = inner.status or metadata.error_type,
     }
   end
-  return { message = text_of(json.message) or text_of(json.detail), code = json.code,
-    type = json.type }
+  local message = text_of(json.message) or text_of(json.detail)
+  return { message = message, code = json.code, type = json.type }
 end
 
 local function kind_of_status(status)

@@ -132,4 +132,6 @@ local function retry_after(headers, now)
   return seconds and seconds > 0 and seconds or nil
 end
 
-return { parse = parse, rate_limit = rate_limit, request_id = request_id, retry_after = retry_after }
+return {
+  parse = parse, rate_limit = rate_limit, request_id = request_id, retry_after = retry_after,
+}

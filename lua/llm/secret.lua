@@ -61,8 +61,8 @@ local sources = {}
 
 function sources.env(name)
   local value = os.getenv(name)
-  if not value or value == "" then return nil, "the environment variable " .. name .. " is not set" end
-  return value
+  if value and value ~= "" then return value end
+  return nil, "the environment variable " .. name .. " is not set"
 end
 
 function sources.file(path)

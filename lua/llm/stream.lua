@@ -31,7 +31,8 @@ local function next_event(self)
   local reply = self.reply or open(self)
   local kind, value = reply:next()
   if not kind then return nil end
-  if type(value) ~= "table" then return { type = kind, [kind == "finish" and "reason" or "text"] = value } end
+  if kind == "finish" then return { type = kind, reason = value } end
+  if type(value) ~= "table" then return { type = kind, text = value } end
   local event = { type = kind }
   for key, item in pairs(value) do event[key] = item end
   return event

@@ -214,7 +214,7 @@ end
 -- @tparam function body
 -- @param ... its arguments
 -- @treturn Task with `join()`, `cancel()`, `done`
--- @usage local a = llm.spawn(ask, "one"); local b = llm.spawn(ask, "two"); print(a:join(), b:join())
+-- @usage local a, b = llm.spawn(ask, "one"), llm.spawn(ask, "two"); print(a:join(), b:join())
 local function spawn(body, ...)
   local one, two = ...
   local count = select("#", ...)

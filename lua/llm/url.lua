@@ -34,7 +34,8 @@ local function parse(text)
   return {
     scheme = scheme, host = host, port = port, path = path,
     origin = scheme .. "://" .. host .. ":" .. port,
-    is_loopback = host == "localhost" or host == "[::1]" or host:find("^127%.%d+%.%d+%.%d+$") ~= nil,
+    is_loopback = host == "localhost" or host == "[::1]" or
+      host:find("^127%.%d+%.%d+%.%d+$") ~= nil,
   }
 end
 
