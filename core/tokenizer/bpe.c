@@ -8,53 +8,84 @@ static bool stay_apart(
     const llm_vocab *v, const uint8_t *p, uint32_t left, uint32_t right, const uint8_t *end) {
     uint32_t limit = LLM_VOCAB_NONE;
     for (;;) {
-        size_t before = llm_vocab_token_len(v, left), after = llm_vocab_token_len(v, right);
-        if (llm_vocab_find(v, p - before, before + after, end) < limit) return false;
+        llm_parts of_left = v->parts[left], of_right = v->parts[right];
+        size_t len = (size_t)of_left.len + of_right.len;
+        if (llm_vocab_find(v, p - of_left.len, len, end) < limit) return false;
         if (left > right) {
-            if (before == 1) return true;
-            limit = left, left = v->parts[left].right;
+            if (of_left.len == 1) return true;
+            limit = left, left = of_left.right;
         } else {
-            if (after == 1) return true;
-            limit = right + 1, right = v->parts[right].left;
+            if (of_right.len == 1) return true;
+            limit = right + 1, right = of_right.left;
         }
     }
 }
 
-/* No token at p, of which len bytes are left, is longer. */
-static size_t longest(const llm_vocab *v, const uint8_t *p, size_t len) {
-    if (len <= LLM_VOCAB_SHORT) return len;
-    size_t most = llm_vocab_longest(v, p);
-    if (most < LLM_VOCAB_SHORT) return LLM_VOCAB_SHORT;
-    return most < len ? most : len;
+/* The lengths that a token at a place may have: longest for more than LLM_VOCAB_SHORT bytes, 0 if
+ * there is none, and bit i - 1 of mask for i bytes. */
+typedef struct lengths {
+    size_t longest;
+    unsigned mask;
+} lengths;
+
+static lengths lengths_at(const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end) {
+    lengths at = {0, 1};
+    unsigned found = LLM_FILTER_PREFIX;
+    for (size_t i = 2; i <= LLM_VOCAB_SHORT && i <= len; i++) {
+        found = llm_vocab_filter(v, llm_vocab_hash(llm_vocab_key(p, i, end)));
+        if (!(found & LLM_FILTER_PREFIX)) return at;
+        if (found & LLM_FILTER_TOKEN) at.mask |= 1u << (i - 1);
+    }
+    if (len < LLM_VOCAB_PREFIX) return at;
+    at.longest = llm_vocab_longest(v, p, len);
+    return at;
+}
+
+/* The longest of them, 0 if there is none left. */
+static size_t longest(lengths at) {
+    if (at.longest > LLM_VOCAB_SHORT) return at.longest;
+    return at.mask ? 32 - (size_t)__builtin_clz(at.mask) : 0;
+}
+
+static void drop(lengths *at, size_t from) { /* what is as long or longer */
+    if (from > LLM_VOCAB_SHORT) {
+        at->longest = from - 1;
+    } else {
+        at->longest = 0;
+        at->mask &= (1u << (from - 1)) - 1;
+    }
 }
 
 static bool is_dead(const uint64_t *dead, size_t at) { return dead[at / 64] >> at % 64 & 1; }
 
 size_t llm_bpe_encode(const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end,
     uint32_t *ids, uint64_t *dead) {
-    size_t n = 0, at = 0, lost = 0, try = longest(v, p, len);
+    size_t n = 0, at = 0, lost = 0, step;
     uint32_t good_left = LLM_VOCAB_NONE, good_right = LLM_VOCAB_NONE; /* known to stay apart */
+    lengths tries = lengths_at(v, p, len, end);
     while (at < len) {
         uint32_t rank = LLM_VOCAB_NONE;
-        for (; try > 0; try--) {
-            rank = llm_vocab_find(v, p + at, try, end);
-            if (rank == LLM_VOCAB_NONE || (lost && is_dead(dead, at + try))) continue;
+        for (; (step = longest(tries)) > 0; drop(&tries, step)) {
+            if (lost && is_dead(dead, at + step)) continue;
+            rank = llm_vocab_find(v, p + at, step, end);
+            if (rank == LLM_VOCAB_NONE) continue;
             if (n == 0 || (ids[n - 1] == good_left && rank == good_right)) break;
             if (stay_apart(v, p + at, ids[n - 1], rank, end)) {
                 good_left = ids[n - 1], good_right = rank;
                 break;
             }
         }
-        if (try > 0) {
+        if (step > 0) {
             ids[n++] = rank;
-            at += try;
-            try = longest(v, p + at, len - at);
+            at += step;
+            tries = lengths_at(v, p + at, len - at, end);
         } else { /* no encoding goes through here: never come back */
             dead[at / 64] |= (uint64_t)1 << at % 64;
             lost = at > lost ? at : lost;
-            size_t back = llm_vocab_token_len(v, ids[--n]);
-            at -= back;
-            try = back - 1;
+            step = llm_vocab_token_len(v, ids[--n]);
+            at -= step;
+            tries = lengths_at(v, p + at, len - at, end);
+            drop(&tries, step);
         }
     }
     if (lost) memset(dead, 0, (lost / 64 + 1) * sizeof *dead);

@@ -2,6 +2,8 @@
  * \s, \p{…} and (?i) are those of Unicode 16, as in Rust's regex: (?i:'s) takes in U+017F. */
 #include "split.h"
 
+#include "bpe.h"
+
 enum { END_OF_TEXT = LLM_CLASS_NEWLINE + 1 }; /* one class more; in none of the sets below */
 
 #define SET(name) (1u << LLM_CLASS_##name)
@@ -23,7 +25,7 @@ typedef const uint8_t *piece(text *t, const uint8_t *p);
 static inline bool is_in(unsigned set, unsigned class) { return set >> class & 1; }
 
 /* The class of the character at p and where the next one begins, for other than ASCII. */
-static inline unsigned peek_far(text *t, const uint8_t *p, const uint8_t **next) {
+static unsigned peek_far(text *t, const uint8_t *p, const uint8_t **next) {
     uint32_t code = p[1] & 0x3F;
     if (p[0] < 0xE0) {
         *next = p + 2;
@@ -39,7 +41,8 @@ static inline unsigned peek_far(text *t, const uint8_t *p, const uint8_t **next)
     return llm_vocab_class(t->classes, (uint32_t)(p[0] & 7) << 18 | code << 6 | (p[3] & 0x3F));
 }
 
-static inline unsigned peek(text *t, const uint8_t *p, const uint8_t **next) {
+static inline __attribute__((always_inline)) unsigned peek(
+    text *t, const uint8_t *p, const uint8_t **next) {
     if (p == t->end) return END_OF_TEXT;
     if (*p >= 0x80) return peek_far(t, p, next);
     *next = p + 1;
@@ -50,6 +53,42 @@ static inline const uint8_t *skip(text *t, const uint8_t *p, unsigned set) {
     const uint8_t *next = p;
     while (is_in(set, peek(t, p, &next))) p = next;
     return p;
+}
+
+/* The high bit of each byte of eight that is not an ASCII character from low to high. */
+static inline uint64_t outside(uint64_t eight, uint8_t low, uint8_t high) {
+    const uint64_t ones = 0x0101010101010101, tops = 0x80 * ones;
+    uint64_t seven = eight & ~tops;
+    return (~(seven + (0x80 - low) * ones) | (seven + (0x7F - high) * ones) | eight) & tops;
+}
+
+/* Behind the characters from low to high at p, eight at a time. A bit in fold is set in each
+ * character before it is compared. */
+static inline const uint8_t *skip_range(
+    const text *t, const uint8_t *p, uint8_t fold, uint8_t low, uint8_t high) {
+    for (; t->end - p >= 8; p += 8) {
+        uint64_t eight = llm_vocab_word(p) | fold * (uint64_t)0x0101010101010101;
+        uint64_t out = outside(eight, low, high);
+        if (out) return p + __builtin_ctzll(out) / 8;
+    }
+    while (p < t->end && (*p | fold) >= low && (*p | fold) <= high) p++;
+    return p;
+}
+
+/* Behind the characters from U+4E00 to U+9FFF, all of them Lo, at p. */
+static inline const uint8_t *skip_han(text *t, const uint8_t *p) {
+    const uint8_t *start = p;
+    while (p < t->end && p[0] >= 0xE4 && p[0] <= 0xE9 && (p[0] > 0xE4 || p[1] >= 0xB8)) p += 3;
+    if (p > start) t->wide = true;
+    return p;
+}
+
+/* skip() for sets that hold the small ASCII letters, or all (fold is 0x20), and Lo: those it takes
+ * in long strides. */
+static inline const uint8_t *skip_letters(text *t, const uint8_t *p, unsigned set, uint8_t fold) {
+    p = skip_range(t, p, fold, 'a', 'z');
+    if (p == t->end || *p < 0x80) return p;
+    return skip(t, skip_han(t, p), set);
 }
 
 /* 's|'t|'re|'ve|'m|'ll|'d at p: its end, or p. fold is the bit that tells capitals apart where the
@@ -73,7 +112,8 @@ static inline const uint8_t *three_numbers(text *t, const uint8_t *p) {
 
 /* \s*[\r\n]+|\s+(?!\S)|\s+ at white space; the first only if newlines is the set of them. */
 static inline const uint8_t *white(text *t, const uint8_t *start, unsigned newlines) {
-    const uint8_t *p = start, *next = p, *last = p, *newline = NULL;
+    const uint8_t *p = skip_range(t, start, 0, ' ', ' '), *next = p, *newline = NULL;
+    const uint8_t *last = p > start ? p - 1 : p;
     for (unsigned class; is_in(WHITE, class = peek(t, p, &next)); p = next) {
         last = p;
         if (is_in(newlines, class)) newline = next;
@@ -88,7 +128,7 @@ static inline const uint8_t *piece_gpt2(text *t, const uint8_t *p) {
     if (end > p) return end;
     const uint8_t *run = *p == ' ' ? p + 1 : p;
     unsigned class = peek(t, run, &next);
-    if (is_in(LETTERS, class)) return skip(t, next, LETTERS);
+    if (is_in(LETTERS, class)) return skip_letters(t, next, LETTERS, 0x20);
     if (class == LLM_CLASS_NUMBER) return skip(t, next, SET(NUMBER));
     if (is_in(SYMBOLS, class)) return skip(t, next, SYMBOLS);
     return white(t, p, 0);
@@ -100,10 +140,11 @@ static inline const uint8_t *piece_cl100k(text *t, const uint8_t *p) {
     const uint8_t *end = contraction(t, p, 0x20), *next = p, *after = p;
     if (end > p) return end;
     unsigned class = peek(t, p, &next);
-    if (is_in(LETTERS, class)) return skip(t, next, LETTERS);
+    if (is_in(LETTERS, class)) return skip_letters(t, next, LETTERS, 0x20);
     if (class == LLM_CLASS_NUMBER) return three_numbers(t, p);
     unsigned second = peek(t, next, &after);
-    if (is_in(PREFIX, class) && is_in(LETTERS, second)) return skip(t, after, LETTERS);
+    if (is_in(PREFIX, class) && is_in(LETTERS, second))
+        return skip_letters(t, after, LETTERS, 0x20);
     if (is_in(SYMBOLS, class) || (*p == ' ' && is_in(SYMBOLS, second))) {
         p = skip(t, next, SYMBOLS);
         while (p < t->end && (*p == '\r' || *p == '\n')) p++;
@@ -116,13 +157,17 @@ static inline const uint8_t *piece_cl100k(text *t, const uint8_t *p) {
  * the first half ends when it takes all it can. When no small letter follows, the second half has
  * to be given back one character of the first that both allow, and the last such is where it ends. */
 static inline const uint8_t *cased(text *t, const uint8_t *p, const uint8_t **run) {
-    const uint8_t *next = p, *both = NULL;
+    const uint8_t *next, *both = NULL;
     unsigned class;
+    *run = p;
+    if (p < t->end && *p >= 'a' && *p <= 'z') return skip_letters(t, p + 1, NOT_UPPER, 0);
+    next = skip_han(t, p);
+    if (next > p) p = both = next;
     for (; is_in(NOT_LOWER, class = peek(t, p, &next)); p = next) {
         if (class != LLM_CLASS_UPPER) both = next;
     }
     *run = p;
-    return class == LLM_CLASS_LOWER ? skip(t, next, NOT_UPPER) : both;
+    return class == LLM_CLASS_LOWER ? skip_letters(t, next, NOT_UPPER, 0) : both;
 }
 
 /* The two word alternatives of o200k at p, a character of this class: the end, or NULL. */
@@ -155,32 +200,46 @@ static inline const uint8_t *piece_o200k(text *t, const uint8_t *p) {
     return white(t, p, SET(NEWLINE));
 }
 
-static inline size_t fill(piece *one, const llm_vocab *classes, const uint8_t **at,
-    const uint8_t *end, llm_span *spans, size_t max) {
-    text t = {classes, end, false};
-    const uint8_t *p = *at;
-    size_t n = 0;
-    for (; n < max && p < end; n++) {
-        t.wide = false;
-        const uint8_t *stop = one(&t, p);
-        spans[n] = (llm_span){p, (size_t)(stop - p), t.wide};
-        p = stop;
+/* Here, where the search for the next boundary leaves the processor idle. */
+static inline void hash_span(const llm_vocab *v, llm_span *span, const uint8_t *end) {
+    if (span->len <= LLM_VOCAB_SHORT) {
+        span->key = llm_vocab_key(span->at, span->len, end);
+        span->hash = llm_vocab_hash(span->key);
+        __builtin_prefetch(llm_vocab_bucket(v, span->hash));
+    } else {
+        span->hash = llm_vocab_hash_long(span->at, span->len);
+        __builtin_prefetch(llm_vocab_long_slot(v, span->hash));
     }
-    *at = p;
+}
+
+static inline size_t fill(
+    piece *one, const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
+    text t = {v, c->end, c->wide};
+    const uint8_t *p = c->at, *stop = c->piece_end;
+    size_t n = 0;
+    for (; n < max && p < c->end; n++) {
+        if (p == stop) {
+            t.wide = false;
+            stop = one(&t, p);
+        }
+        size_t len = (size_t)(stop - p);
+        if (t.wide) len = llm_bpe_cut(v, p, len);
+        spans[n].at = p, spans[n].len = len;
+        hash_span(v, &spans[n], c->end);
+        p += len;
+    }
+    c->at = p, c->piece_end = stop, c->wide = t.wide;
     return n;
 }
 
-size_t llm_split_gpt2(
-    const llm_vocab *classes, const uint8_t **at, const uint8_t *end, llm_span *spans, size_t max) {
-    return fill(piece_gpt2, classes, at, end, spans, max);
+size_t llm_split_gpt2(const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
+    return fill(piece_gpt2, v, c, spans, max);
 }
 
-size_t llm_split_cl100k(
-    const llm_vocab *classes, const uint8_t **at, const uint8_t *end, llm_span *spans, size_t max) {
-    return fill(piece_cl100k, classes, at, end, spans, max);
+size_t llm_split_cl100k(const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
+    return fill(piece_cl100k, v, c, spans, max);
 }
 
-size_t llm_split_o200k(
-    const llm_vocab *classes, const uint8_t **at, const uint8_t *end, llm_span *spans, size_t max) {
-    return fill(piece_o200k, classes, at, end, spans, max);
+size_t llm_split_o200k(const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
+    return fill(piece_o200k, v, c, spans, max);
 }

@@ -6,17 +6,23 @@
 
 #include "vocab.h"
 
+/* A text on its way through a splitter. It ends at end for all that a pattern looks at. */
+typedef struct llm_cursor {
+    const uint8_t *at, *end;  /* what is still to be split */
+    const uint8_t *piece_end; /* at starts inside a piece that ends here; private, at first at */
+    bool wide;                /* private, at first false */
+} llm_cursor;
+
 typedef struct llm_span {
     const uint8_t *at;
     size_t len;
-    bool wide; /* holds a character of three or four bytes */
+    llm_slot key;  /* of a short one */
+    uint64_t hash; /* of the key, or llm_vocab_hash_long; its table slots are on their way */
 } llm_span;
 
-/* Cuts pieces off the front of the valid UTF-8 from *at to end until there are max of them or the
- * text is done; moves *at behind them and returns how many. The rest of the text decides where a
- * piece ends, so end is always the end of all of it. */
-typedef size_t llm_splitter(
-    const llm_vocab *classes, const uint8_t **at, const uint8_t *end, llm_span *spans, size_t max);
+/* Cuts spans off the front until there are max of them or the text is done; returns how many. A
+ * span is a piece, or a part of one that no token of v reaches out of (llm_bpe_cut). */
+typedef size_t llm_splitter(const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max);
 
 llm_splitter llm_split_gpt2, llm_split_cl100k, llm_split_o200k;
 

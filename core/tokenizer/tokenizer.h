@@ -2,7 +2,7 @@
  *
  * Vocabularies: o200k_base, o200k_harmony, cl100k_base, p50k_base, r50k_base. They are linked into
  * the program; opening one parses nothing. A tokenizer is the memory of one user (a cache of at
- * most 2 MiB): use it from one thread at a time, have as many as you like.
+ * most 4 MiB): use it from one thread at a time, have as many as you like.
  *
  * Texts are UTF-8; an invalid sequence counts as U+FFFD (utf8.h). Text that looks like a special
  * token is ordinary text unless its id is allowed by the caller. */

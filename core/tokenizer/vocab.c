@@ -14,29 +14,40 @@ llm_vocab llm_vocab_at(const llm_vocab_head *head, uint32_t n_ranks) {
         .starts = (const void *)(base + head->starts),
         .bytes = base + head->bytes,
         .cuts = (const void *)(base + head->cuts),
+        .filter = (const void *)(base + head->filter),
         .class_index = base + head->class_index,
         .class_blocks = base + head->class_blocks,
     };
 }
 
-uint32_t llm_vocab_find_long(const llm_vocab *v, const uint8_t *p, size_t len) {
+uint32_t llm_vocab_probe_long(const llm_vocab *v, const uint8_t *p, size_t len, uint64_t hash) {
     if (len > LLM_VOCAB_LONGEST) return LLM_VOCAB_NONE;
-    uint64_t hash = llm_vocab_hash_long(p, len);
-    size_t mask = ((size_t)1 << v->long_bits) - 1;
-    for (size_t i = hash >> (64 - v->long_bits); v->longs[i].tag; i = (i + 1) & mask) {
-        if (v->longs[i].tag != llm_vocab_tag(hash)) continue;
-        uint32_t rank = v->longs[i].value;
-        if (rank >= v->n_ranks || llm_vocab_token_len(v, rank) != len) continue;
-        if (memcmp(v->bytes + v->starts[rank], p, len) == 0) return rank;
+    const llm_long_slot *last = v->longs + ((size_t)1 << v->long_bits) - 1;
+    const llm_long_slot *slot = llm_vocab_long_slot(v, hash);
+    for (; slot->tag; slot = slot == last ? v->longs : slot + 1) {
+        if (slot->tag != llm_vocab_tag(hash)) continue;
+        if (slot->value >= v->n_ranks || llm_vocab_token_len(v, slot->value) != len) continue;
+        if (memcmp(v->bytes + v->starts[slot->value], p, len) == 0) return slot->value;
     }
     return LLM_VOCAB_NONE;
 }
 
-size_t llm_vocab_longest(const llm_vocab *v, const uint8_t *p) {
+/* How often the first of the most bytes at p is repeated. */
+static size_t run_of(const uint8_t *p, size_t most) {
+    size_t run = 1;
+    while (run < most && p[run] == p[0]) run++;
+    return run;
+}
+
+size_t llm_vocab_longest(const llm_vocab *v, const uint8_t *p, size_t len) {
     uint64_t hash = llm_vocab_hash_prefix(p);
-    size_t mask = ((size_t)1 << v->long_bits) - 1;
-    for (size_t i = hash >> (64 - v->long_bits); v->longs[i].tag; i = (i + 1) & mask) {
-        if (v->longs[i].tag == llm_vocab_tag(hash)) return v->longs[i].value;
+    const llm_long_slot *last = v->longs + ((size_t)1 << v->long_bits) - 1;
+    const llm_long_slot *slot = llm_vocab_long_slot(v, hash);
+    while (slot->tag && slot->tag != llm_vocab_tag(hash)) {
+        slot = slot == last ? v->longs : slot + 1;
     }
-    return 0;
+    size_t mixed = slot->value & 0xFF, run = slot->value >> 8 & 0xFF;
+    if (run > 0) run = run_of(p, run < len ? run : len);
+    if (mixed < run) mixed = run;
+    return mixed < len ? mixed : len;
 }

@@ -12,13 +12,14 @@
 
 enum {
     LLM_VOCAB_MAGIC = 0x314D4C4C,
-    LLM_VOCAB_SHORT = 13,      /* tokens up to so many bytes stand in the short table, */
-    LLM_VOCAB_PREFIX = 14,     /* longer ones in the long table, found by length */
-    LLM_VOCAB_LONGEST = 128,   /* no token of any vocabulary is longer */
-    LLM_VOCAB_BUCKET = 4,      /* slots of one cache line */
-    LLM_VOCAB_BLOCK = 128,     /* code points of one block of the class table */
-    LLM_VOCAB_CUT_BITS = 20,   /* log2 of the number of bits in the cut filter */
-    LLM_VOCAB_RANK_SHIFT = 44, /* above the five bytes and the length in llm_slot.high */
+    LLM_VOCAB_SHORT = 13,             /* tokens up to so many bytes stand in the short table, */
+    LLM_VOCAB_PREFIX = 14,            /* longer ones in the long table, found by length */
+    LLM_VOCAB_LONGEST = 128,          /* no token of any vocabulary is longer */
+    LLM_VOCAB_BUCKET = 4,             /* slots of one cache line */
+    LLM_VOCAB_BLOCK = 128,            /* code points of one block of the class table */
+    LLM_VOCAB_CUT_BITS = 20,          /* log2 of the number of bits in the cut filter, */
+    LLM_VOCAB_FILTER_WORDS = 1 << 16, /* of 64 bits */
+    LLM_VOCAB_RANK_SHIFT = 44,        /* above the five bytes and the length in llm_slot.high */
 };
 #define LLM_VOCAB_NONE UINT32_MAX
 
@@ -40,15 +41,16 @@ typedef struct llm_slot {
     uint64_t low, high;
 } llm_slot;
 
-/* A longer token by its hash, or the longest token with a given prefix of 14 bytes. */
+/* A longer token by its hash; or what is the longest token with a given prefix of 14 bytes, and in
+ * bits 8 to 15 the longest that repeats a single byte. */
 typedef struct llm_long_slot {
     uint32_t tag;   /* never 0 in use */
-    uint32_t value; /* rank, or a length */
+    uint32_t value; /* rank, or the lengths */
 } llm_long_slot;
 
-/* The last merge of a token; both are its own rank for a single byte. */
+/* The ranks of a token's last merge, both its own for a single byte, and its length. */
 typedef struct llm_parts {
-    uint32_t left, right;
+    uint64_t left : 24, right : 24, len : 16;
 } llm_parts;
 
 /* The head of a compiled vocabulary; a table stands so many bytes after the head's start. */
@@ -56,7 +58,7 @@ typedef struct llm_vocab_head {
     uint32_t magic, n_ranks;
     uint32_t bucket_bits, long_bits; /* log2 of the number of buckets and of long slots */
     uint32_t uncut_leads;            /* bit i: never cut before a character that starts with E0+i */
-    uint32_t slots, longs, parts, starts, bytes, cuts, class_index, class_blocks;
+    uint32_t slots, longs, parts, starts, bytes, cuts, filter, class_index, class_blocks;
 } llm_vocab_head;
 
 typedef struct llm_vocab {
@@ -68,16 +70,19 @@ typedef struct llm_vocab {
     const uint32_t *starts; /* n_ranks + 1 offsets in bytes */
     const uint8_t *bytes;
     const uint64_t *cuts;
+    const uint64_t *filter;
     const uint8_t *class_index, *class_blocks;
 } llm_vocab;
 
 /* The vocabulary compiled at head, cut to its first n_ranks ranks. */
 llm_vocab llm_vocab_at(const llm_vocab_head *head, uint32_t n_ranks);
 
-/* The rank of a token longer than LLM_VOCAB_SHORT, and the length of the longest token that begins
- * with the LLM_VOCAB_PREFIX bytes at p: perhaps too large, 0 for none. */
-uint32_t llm_vocab_find_long(const llm_vocab *v, const uint8_t *p, size_t len);
-size_t llm_vocab_longest(const llm_vocab *v, const uint8_t *p);
+/* The rank of the len bytes at p, more than LLM_VOCAB_SHORT; hash is llm_vocab_hash_long. */
+uint32_t llm_vocab_probe_long(const llm_vocab *v, const uint8_t *p, size_t len, uint64_t hash);
+
+/* No token that begins with the len bytes at p, LLM_VOCAB_PREFIX at least, or with the first of
+ * them, is longer than this; 0 if none is longer than LLM_VOCAB_SHORT. */
+size_t llm_vocab_longest(const llm_vocab *v, const uint8_t *p, size_t len);
 
 /* The class of a code point from U+0080 on. */
 static inline enum llm_class llm_vocab_class(const llm_vocab *v, uint32_t code) {
@@ -90,21 +95,29 @@ static inline uint64_t llm_vocab_mix(uint64_t a, uint64_t b) {
     return (hash ^ (hash >> 29)) * 0xD6E8FEB86659FD93;
 }
 
+/* Eight bytes, the first in the lowest place on every machine. */
+static inline uint64_t llm_vocab_word(const uint8_t *p) {
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
 /* The key of the len bytes (1 to 13) at p; end is where the text ends. */
 static inline llm_slot llm_vocab_key(const uint8_t *p, size_t len, const uint8_t *end) {
     llm_slot key = {0, 0};
     if (end - p >= 16) {
         unsigned low_bits = len < 8 ? 64 - 8 * (unsigned)len : 0;
         unsigned high_bits = len > 8 ? 8 * (unsigned)(len - 8) : 0;
-        memcpy(&key.low, p, 8);
-        memcpy(&key.high, p + 8, 8);
-        key.low &= UINT64_MAX >> low_bits;
-        key.high &= ((uint64_t)1 << high_bits) - 1;
+        key.low = llm_vocab_word(p) & UINT64_MAX >> low_bits;
+        key.high = llm_vocab_word(p + 8) & (((uint64_t)1 << high_bits) - 1);
     } else {
         uint8_t bytes[16] = {0};
         memcpy(bytes, p, len);
-        memcpy(&key.low, bytes, 8);
-        memcpy(&key.high, bytes + 8, 8);
+        key.low = llm_vocab_word(bytes);
+        key.high = llm_vocab_word(bytes + 8);
     }
     key.high |= (uint64_t)len << 40;
     return key;
@@ -133,16 +146,16 @@ static inline uint32_t llm_vocab_probe(const llm_vocab *v, llm_slot key, uint64_
     }
 }
 
-/* The rank of the token of len bytes at p, LLM_VOCAB_NONE if there is none. */
-static inline uint32_t llm_vocab_find(
-    const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end) {
-    if (len > LLM_VOCAB_SHORT) return llm_vocab_find_long(v, p, len);
-    llm_slot key = llm_vocab_key(p, len, end);
-    return llm_vocab_probe(v, key, llm_vocab_hash(key));
+static inline size_t llm_vocab_token_len(const llm_vocab *v, uint32_t rank) {
+    return v->parts[rank].len;
 }
 
-static inline size_t llm_vocab_token_len(const llm_vocab *v, uint32_t rank) {
-    return v->starts[rank + 1] - v->starts[rank];
+/* What the filter says of the 1 to 13 bytes with this hash: if LLM_FILTER_PREFIX is not set no token
+ * begins with them, if LLM_FILTER_TOKEN is not set they are none; if set, it may still be so. */
+enum { LLM_FILTER_PREFIX = 1, LLM_FILTER_TOKEN = 2 };
+static inline unsigned llm_vocab_filter(const llm_vocab *v, uint64_t hash) {
+    uint64_t word = v->filter[hash >> 20 & (LLM_VOCAB_FILTER_WORDS - 1)];
+    return (word >> (hash & 63) & 1) | (word >> (hash >> 6 & 63) & 1) << 1;
 }
 
 /* Where the pair of two three-byte characters stands in the cut filter: a clear bit says that no
@@ -153,16 +166,25 @@ static inline uint32_t llm_vocab_cut_bit(uint32_t first, uint32_t second) {
 
 /* The hashes of the long table, for the compiler and for vocab.c. */
 static inline uint64_t llm_vocab_hash_prefix(const uint8_t *p) {
-    uint64_t first, last;
-    memcpy(&first, p, 8);
-    memcpy(&last, p + LLM_VOCAB_PREFIX - 8, 8);
-    return llm_vocab_mix(first, last);
+    return llm_vocab_mix(llm_vocab_word(p), llm_vocab_word(p + LLM_VOCAB_PREFIX - 8));
 }
 static inline uint64_t llm_vocab_hash_long(const uint8_t *p, size_t len) {
-    uint64_t last;
-    memcpy(&last, p + len - 8, 8);
-    return llm_vocab_mix(llm_vocab_hash_prefix(p) + len, last);
+    return llm_vocab_mix(llm_vocab_hash_prefix(p) + len, llm_vocab_word(p + len - 8));
 }
 static inline uint32_t llm_vocab_tag(uint64_t hash) { return (uint32_t)hash | 1; }
+static inline const llm_long_slot *llm_vocab_long_slot(const llm_vocab *v, uint64_t hash) {
+    return &v->longs[hash >> (64 - v->long_bits)];
+}
+
+/* The rank of the token of len bytes at p, LLM_VOCAB_NONE if there is none: the way to ask where
+ * that is the likely answer. */
+static inline uint32_t llm_vocab_find(
+    const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end) {
+    if (len > LLM_VOCAB_SHORT) return llm_vocab_probe_long(v, p, len, llm_vocab_hash_long(p, len));
+    llm_slot key = llm_vocab_key(p, len, end);
+    uint64_t hash = llm_vocab_hash(key);
+    if (!(llm_vocab_filter(v, hash) & LLM_FILTER_TOKEN)) return LLM_VOCAB_NONE;
+    return llm_vocab_probe(v, key, hash);
+}
 
 #endif

@@ -25,6 +25,7 @@ typedef struct tables {
     uint8_t bytes[1 << 21];
     uint8_t classes[CODE_POINTS];
     uint64_t cuts[(1 << LLM_VOCAB_CUT_BITS) / 64];
+    uint64_t filter[LLM_VOCAB_FILTER_WORDS];
 } tables;
 
 static void stop(const char *what, const char *name) {
@@ -63,17 +64,17 @@ static void read_ranks(tables *t, const char *path) {
     for (; rank < 256; rank++) {
         t->starts[rank] = end;
         t->bytes[end++] = (uint8_t)getc(file);
-        t->parts[rank] = (llm_parts){rank, rank};
+        t->parts[rank] = (llm_parts){rank, rank, 1};
     }
     for (int byte; (byte = getc(file)) != EOF; rank++) {
         ungetc(byte, file);
         uint32_t left = read_rank(file), right = read_rank(file);
         t->starts[rank] = end;
-        t->parts[rank] = (llm_parts){left, right};
         if (left == UNUSED) continue;
         if (left >= rank || right >= rank || rank + 1 == MAX_RANKS) stop("is damaged", path);
         add_bytes(t, &end, left);
         add_bytes(t, &end, right);
+        t->parts[rank] = (llm_parts){left, right, end - t->starts[rank]};
     }
     t->starts[rank] = end;
     t->n_ranks = rank;
@@ -179,6 +180,19 @@ static void fill_cuts(tables *t) {
     }
 }
 
+static void fill_filter(tables *t) {
+    for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
+        const uint8_t *p = t->bytes + t->starts[rank];
+        size_t len = token_len(t, rank);
+        for (size_t i = 1; i <= len && i <= LLM_VOCAB_SHORT; i++) {
+            uint64_t hash = llm_vocab_hash(llm_vocab_key(p, i, p + i));
+            uint64_t *word = &t->filter[hash >> 20 & (LLM_VOCAB_FILTER_WORDS - 1)];
+            *word |= (uint64_t)1 << (hash & 63);
+            if (i == len) *word |= (uint64_t)1 << (hash >> 6 & 63);
+        }
+    }
+}
+
 static llm_slot *fill_slots(const tables *t, uint32_t bits) {
     size_t n = (size_t)LLM_VOCAB_BUCKET << bits;
     llm_slot *slots = zeroed(n * sizeof *slots);
@@ -201,18 +215,20 @@ static llm_long_slot *long_slot(llm_long_slot *longs, uint32_t bits, uint64_t ha
     return &longs[at];
 }
 
+static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+/* Two prefixes with the same tag share a slot: a length that is too large does no harm. */
 static void note_prefix(llm_long_slot *longs, uint32_t bits, const uint8_t *p, uint32_t len) {
     uint64_t hash = llm_vocab_hash_prefix(p);
-    size_t mask = ((size_t)1 << bits) - 1;
-    for (size_t at = hash >> (64 - bits); longs[at].tag; at = (at + 1) & mask) {
-        if (longs[at].tag != llm_vocab_tag(hash)) continue;
-        if (longs[at].value < len) longs[at].value = len;
-        return;
-    }
-    long_slot(longs, bits, hash)->value = len;
+    size_t mask = ((size_t)1 << bits) - 1, at = hash >> (64 - bits);
+    while (longs[at].tag && longs[at].tag != llm_vocab_tag(hash)) at = (at + 1) & mask;
+    llm_long_slot *slot = longs[at].tag ? &longs[at] : long_slot(longs, bits, hash);
+    bool is_run = memcmp(p, p + 1, len - 1) == 0;
+    uint32_t mixed = slot->value & 0xFF, run = slot->value >> 8;
+    slot->value = is_run ? mixed | larger(run, len) << 8 : larger(mixed, len) | run << 8;
 }
 
-/* Prefixes go in first: a length must not be mistaken for a rank while they are counted up. */
+/* Prefixes go in first: a search for one must not end at a token with the same tag. */
 static llm_long_slot *fill_longs(const tables *t, uint32_t bits) {
     llm_long_slot *longs = zeroed(sizeof *longs << bits);
     for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
@@ -274,6 +290,7 @@ static void write_tables(const tables *t, const char *path) {
     head.starts = put(file, t->starts, (t->n_ranks + 1) * sizeof *t->starts);
     head.bytes = put(file, t->bytes, t->starts[t->n_ranks]);
     head.cuts = put(file, t->cuts, sizeof t->cuts);
+    head.filter = put(file, t->filter, sizeof t->filter);
     head.class_blocks = put(file, blocks, fill_blocks(t, index, blocks) * LLM_VOCAB_BLOCK);
     head.class_index = put(file, index, sizeof index);
     rewind(file);
@@ -291,6 +308,7 @@ int main(int argc, char **argv) {
     }
     read_classes(t, argv[3]);
     fill_cuts(t);
+    fill_filter(t);
     write_tables(t, argv[4]);
     return 0;
 }
