@@ -82,6 +82,7 @@ int luaopen_llm_core(lua_State *L) {
         {"loop", llm_lua_loop},
         {"prices", llm_lua_prices},
         {"server", llm_lua_server},
+        {"sigv4", llm_lua_sigv4},
         {"system", llm_lua_system},
         {"tokenizer", llm_lua_tokenizer},
     };
