@@ -1,5 +1,6 @@
 --- Client: one provider, one set of options, one chain of policies.
 -- @module llm.client
+local auth = require "llm.auth"
 local config = require "llm.config"
 local cost = require "llm.cost"
 local errors = require "llm.error"
@@ -40,12 +41,13 @@ end
 
 local function missing_key(provider, problem)
   local name = key_names(provider)[1]
-  return errors.new("authentication", problem or ("%s has no API key; set %s or give api_key"):format(
-    provider.name, name or "api_key"), { provider = provider.name })
+  problem = problem or ("%s has no API key; set %s or give api_key"):format(
+    provider.name, name or "api_key")
+  return errors.new("authentication", problem, { provider = provider.name })
 end
 
--- The key, or nil where none is needed: the provider asks for none, or somebody else's server is
--- addressed without one.
+-- The key, or nil where none is needed: the provider asks for none, requests are signed, or one's
+-- own server is addressed.
 local function find_key(provider, opts, settings, is_default_url)
   local reference = opts.api_key or settings.api_key
   if reference then
@@ -54,7 +56,9 @@ local function find_key(provider, opts, settings, is_default_url)
     return key
   end
   local key = key_from_environment(provider)
-  if not key and provider.auth and is_default_url then error(missing_key(provider), 0) end
+  if not key and is_default_url and auth.needs_key(provider) then
+    error(missing_key(provider), 0)
+  end
   return key
 end
 
@@ -79,9 +83,10 @@ local function bind_provider(opts)
   local settings = config.get().providers[found.name] or {}
   local address = opts.base_url or environment_url(found) or settings.base_url or found.base_url
   local provider = setmetatable({
-    base_url = address:gsub("/+$", ""), headers = settings.headers or found.headers,
+    base_url = providers.expand(found, address):gsub("/+$", ""),
+    headers = settings.headers or found.headers,
   }, { __index = found })
-  local key = find_key(found, opts, settings, provider.base_url == found.base_url)
+  local key = find_key(found, opts, settings, address:gsub("/+$", "") == found.base_url)
   check_url(provider.base_url, key, opts.insecure_http)
   return provider, key, settings
 end
@@ -152,7 +157,7 @@ local function model_name(self, name)
       " has no default; set model or LLM_DEFAULT_MODEL")
   end
   local provider, model = providers.split(name)
-  if provider ~= self.provider_name then model = name end
+  if not provider or providers.find(provider).name ~= self.provider_name then model = name end
   self.models[name] = model
   return model
 end

@@ -1,11 +1,14 @@
 --- Exchange: the innermost step of every call. Translates the request, sends it, opens the reply.
 -- @module llm.exchange
+local auth = require "llm.auth"
 local core = require "llm.core"
 local errors = require "llm.error"
 local log = require "llm.log"
+local providers = require "llm.provider"
 local reply = require "llm.reply"
 local secret = require "llm.secret"
 local task = require "llm.task"
+local url = require "llm.url"
 
 local encode = core.json.encode
 
@@ -19,15 +22,6 @@ local function http_of(limits)
   end
   shared = shared or assert(core.http.new(task.loop(), {}))
   return shared
-end
-
-local function auth_headers(provider, key, context)
-  local auth = provider.auth
-  if type(auth) == "function" then return auth(context) end
-  if not auth or not key then return {} end
-  if auth.bearer then return { Authorization = "Bearer " .. key } end
-  if auth.header then return { [auth.header] = key } end
-  return {}
 end
 
 -- Header lines in one fixed order; nil and an error for one that may not be sent.
@@ -54,10 +48,10 @@ end
 local fixed = { ["Content-Type"] = "application/json", ["User-Agent"] = "llmrun/" .. core.version }
 
 local function url_of(call, path)
-  local auth = call.provider.auth
+  local form = call.provider.auth
   local text = call.provider.base_url .. path
-  if type(auth) == "table" and auth.query and call.key then
-    text = text .. (path:find("?", 1, true) and "&" or "?") .. auth.query .. "=" ..
+  if type(form) == "table" and form.query and call.key then
+    text = text .. (path:find("?", 1, true) and "&" or "?") .. form.query .. "=" ..
       secret.percent(call.key)
   end
   return text
@@ -69,7 +63,7 @@ local function setup_of(call, wire)
   if cached then return cached end
   local provider = call.provider
   local lines, err = header_lines(provider, fixed, provider.headers,
-    auth_headers(provider, call.key, call), wire.headers, call.headers)
+    auth.of_key(provider, call.key), wire.headers, call.headers)
   if not lines then return nil, err end
   local setup = {
     method = wire.body and "POST" or "GET", url = url_of(call, wire.path), headers = lines,
@@ -80,6 +74,25 @@ local function setup_of(call, wire)
   }
   if not call.own and not wire.headers then call.setups[wire.path] = setup end
   return setup
+end
+
+-- The setup with the headers that are made anew for each request: signatures, tokens that expire.
+local function signed(call, setup, body)
+  if not auth.is_made_anew(call) then return setup end
+  local headers, err = auth.make(call, setup, body)
+  local lines
+  if headers then lines, err = header_lines(call.provider, headers) end
+  if not lines then return nil, err end
+  return setmetatable({ headers = setup.headers .. lines }, { __index = setup })
+end
+
+-- A provider's own path in place of its dialect's: `paths = {["/chat/completions"] = "/…/{model}"}`
+local function path_of(request, path)
+  local provider = request.call.provider
+  local template = provider.paths and provider.paths[path]
+  if not template then return path end
+  local model, problem = url.segment(request.model)
+  return model and providers.expand(provider, template, { model = model }), problem
 end
 
 local function shell_quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
@@ -117,12 +130,14 @@ local function send(request)
   local call = request.call
   local provider = call.provider
   local wire, problem = provider.dialect.encode_request(request, provider)
-  if not wire then
+  if wire then wire.path, problem = path_of(request, wire.path) end
+  if problem then
     return nil, errors.new("invalid_request", problem, { provider = provider.name })
   end
-  local setup, err = setup_of(call, wire)
-  if not setup then return nil, err end
   local body = wire.body and encode(wire.body)
+  local setup, err = setup_of(call, wire)
+  if setup then setup, err = signed(call, setup, body) end
+  if not setup then return nil, err end
   if call.dry_run then
     call.dry_run(curl_command(setup, body))
     return nil, errors.new("cancelled", "dry run: nothing was sent", { dry_run = true })

@@ -1,0 +1,6 @@
+return {
+  api = 1, name = "openrouter", dialect = "openai_chat",
+  base_url = "https://openrouter.ai/api/v1", base_url_env = "OPENROUTER_BASE_URL",
+  key_env = "OPENROUTER_API_KEY", auth = { bearer = true },
+  quirks = { echo_details = true },
+}
