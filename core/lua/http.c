@@ -39,6 +39,28 @@ static int skim_new(lua_State *L) {
     return *slot ? 1 : luaL_error(L, "skim pattern: %s", err.msg);
 }
 
+/* skimmer:text(data) -> the text of a plain delta | nil: not one.  Transfers skim by themselves;
+ * this shows on a recorded event what they would do. */
+static int skim_text(lua_State *L) {
+    size_t len;
+    const char *data = luaL_checklstring(L, 2, &len);
+    const llm_skim *skim = llm_lua_unbox(L, 1, skim_class);
+    char *text = lua_newuserdatauv(L, 3 * len + 1, 0); /* each byte may become one U+FFFD */
+    llm_skim_memo memo;
+    llm_buffer out;
+    llm_skim_memo_init(&memo);
+    llm_buffer_init(&out);
+    int rc = llm_skim_text(skim, &memo, data, len, &out);
+    size_t text_len = llm_buffer_len(&out);
+    if (text_len) memcpy(text, llm_buffer_data(&out), text_len);
+    llm_buffer_clear(&out);
+    llm_skim_memo_clear(&memo);
+    if (rc < 0) return luaL_error(L, "out of memory");
+    if (rc == 0) return 0;
+    lua_pushlstring(L, text, text_len);
+    return 1;
+}
+
 static int skim_close(lua_State *L) {
     llm_skim **slot = luaL_checkudata(L, 1, skim_class);
     llm_skim_free(*slot);
@@ -190,7 +212,7 @@ static int transfer_close(lua_State *L) {
 
 int llm_lua_http(lua_State *L) {
     static const luaL_Reg http_methods[] = {{"start", http_start}, {NULL, NULL}};
-    static const luaL_Reg skim_methods[] = {{NULL, NULL}};
+    static const luaL_Reg skim_methods[] = {{"text", skim_text}, {NULL, NULL}};
     static const luaL_Reg transfer_methods[] = {
         {"next", transfer_next},
         {"ready", transfer_ready},

@@ -107,6 +107,7 @@ function Sink:model(id) self.model_id = self.model_id or id end
 --- Why the model stopped: stop, length, tool_calls, content_filter or other; and the raw word.
 function Sink:finish(reason, raw)
   if self.finish_reason then return end
+  if reason == "stop" and self.calls then reason = "tool_calls" end
   self.finish_reason, self.finish_reason_raw = reason, raw
   push(self, "finish", reason)
 end
@@ -129,8 +130,10 @@ function Sink:tool_calls()
   local list = {}
   for i, index in ipairs(order) do
     local call = self.calls[index]
+    local arguments = table.concat(call.pieces)
     list[i] = {
-      id = call.id or "call_" .. i, name = call.name, arguments = table.concat(call.pieces),
+      id = call.id or "call_" .. i, name = call.name,
+      arguments = arguments == "" and "{}" or arguments,
     }
   end
   return list
