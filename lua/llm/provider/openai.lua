@@ -9,6 +9,7 @@ return {
       { "^gpt%-%d[%w.]*%-chat" },
       { "^o%d", reasoning = true },
       { "^gpt%-[5-9]", reasoning = true },
+      { "gpt%-[34]" },
     },
   },
 }
