@@ -21,6 +21,7 @@ local by_code = {
   max_tokens_exceeded = "context_length", token_limit_exceeded = "context_length",
   insufficient_quota = "quota", billing_error = "quota", payment_required = "quota",
   billing_hard_limit_reached = "quota", billing_not_active = "quota",
+  enforced_spend_limit_reached = "quota", contract_spend_limit_reached = "quota",
   invalid_api_key = "authentication", authentication_error = "authentication",
   authentication = "authentication", unauthenticated = "authentication",
   permission_error = "permission", permission_denied = "permission",
@@ -82,8 +83,9 @@ local function read_shape(json)
     return { message = inner, code = json.code }
   elseif type(inner) == "table" then
     local metadata = type(inner.metadata) == "table" and inner.metadata or {}
+    local details = type(inner.details) == "table" and inner.details or {}
     return {
-      message = text_of(inner.message), code = inner.code, type = inner.type,
+      message = text_of(inner.message), code = inner.code or details.error_code, type = inner.type,
       status = inner.status or metadata.error_type,
     }
   end
@@ -104,11 +106,29 @@ local function known_code(shape)
   end
 end
 
+-- What an error tells beside its kind: Anthropic's request_id, Google's RetryInfo and QuotaFailure
+-- (a quota of the day is not worth waiting for).
+local function fields_of(json)
+  if type(json) ~= "table" then return nil end
+  if json[1] then json = json[1] end
+  local fields = { request_id = type(json.request_id) == "string" and json.request_id or nil }
+  local details = type(json.error) == "table" and json.error.details
+  for _, detail in ipairs(type(details) == "table" and details or {}) do
+    local delay = type(detail.retryDelay) == "string" and detail.retryDelay:match("^([%d.]+)s$")
+    fields.retry_after = tonumber(delay or nil) or fields.retry_after
+    for _, violation in ipairs(type(detail.violations) == "table" and detail.violations or {}) do
+      if tostring(violation.quotaId):find("PerDay", 1, true) then fields.retryable = false end
+    end
+  end
+  return fields
+end
+
 --- The kind and message of an error object, as it comes in a body or in the midst of a stream.
 -- @tparam number status HTTP status; 200 where the error came inside a good reply
 -- @tparam table json the decoded body or event
 -- @treturn string kind
 -- @treturn string message
+-- @treturn table|nil further fields of the error
 local function classify(status, json)
   local shape = read_shape(json)
   local numeric = tonumber(shape.code)
@@ -123,7 +143,7 @@ local function classify(status, json)
     local by_text = kind_of_message(message)
     if by_text and not (of_status == "rate_limit" and by_text ~= "quota") then kind = by_text end
   end
-  return kind or of_status or "provider_unavailable", message
+  return kind or of_status or "provider_unavailable", message, fields_of(json)
 end
 
 local function excerpt(text)
@@ -183,10 +203,10 @@ local function complete(err, reply)
   if block == "" then return err end
   local headers = headers_of.parse(block)
   err.headers = headers
-  err.request_id = err.request_id or headers_of.request_id(headers)
+  err.request_id = headers_of.request_id(headers) or err.request_id
   if headers["x-should-retry"] == "true" then err.retryable = true end
   if headers["x-should-retry"] == "false" then err.retryable = false end
-  err.retry_after = headers_of.retry_after(headers)
+  err.retry_after = headers_of.retry_after(headers) or err.retry_after
   return err
 end
 

@@ -11,7 +11,7 @@ local model_options = {
   logit_bias = "table", tools = "table", tool_choice = "string|table",
   parallel_tool_calls = "boolean", response_schema = "table", reasoning_effort = "string",
   user = "string", metadata = "table", prompt_cache_key = "string", service_tier = "string",
-  stream = "boolean", extra = "table",
+  stream = "boolean", extra = "table", unsupported = "string",
 }
 
 -- How the call is carried.

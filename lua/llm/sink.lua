@@ -81,7 +81,8 @@ end
 function Sink:media(mime, data) push(self, "media", { mime = mime, data = data }) end
 
 local usage_fields = {
-  "input_tokens", "cached_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
+  "input_tokens", "cached_tokens", "cache_write_tokens", "cache_write_long_tokens",
+  "output_tokens", "reasoning_tokens",
 }
 
 -- A count that makes no sense is no count.

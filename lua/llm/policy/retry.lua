@@ -24,6 +24,11 @@ end
 
 local known = { attempts = "number", cap = "number", resend = "boolean", on_retry = "function" }
 
+-- What the provider asks for, be it in a header or in the body, as the header that says so.
+local function asked_wait(err)
+  return err.retry_after and { ["retry-after"] = tostring(err.retry_after) } or nil
+end
+
 local function may_repeat(err, opts)
   if err.maybe_billed and not opts.resend then return false end
   return err.retryable
@@ -44,7 +49,7 @@ local function new(opts)
       if reply then return reply end
       err.attempts = attempt
       local seconds = attempt < attempts and may_repeat(err, opts) and
-        delay(attempt, err.headers, opts)
+        delay(attempt, asked_wait(err), opts)
       if not seconds then return nil, err end
       log.write("info", err.provider or "retry", ("attempt %d failed (%s); again in %.1f s"):format(
         attempt, err.kind, seconds))
