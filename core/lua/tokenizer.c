@@ -1,4 +1,4 @@
-/* llm.core.tokenizer: open(name) -> tokenizer, estimate(text) -> n over core/tokenizer.
+/* llm.core.tokenizer: open(name) -> tokenizer, estimate(text[, family]) -> n.
  * A tokenizer has encode, decode, count, truncate, name, n_vocab and close. Ids are Lua arrays of
  * integers, counted from 1; the buffers between them and C belong to the userdata. */
 #include "../tokenizer/tokenizer.h"
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../tokenizer/estimate.h"
 #include "core.h"
 
 enum { KEPT_BYTES = 1 << 16 }; /* what a buffer keeps from one call to the next */
@@ -171,6 +172,15 @@ static int tokenizer_n_vocab(lua_State *L) {
     return 1;
 }
 
+static int estimate(lua_State *L) {
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    int64_t count = llm_estimate_tokens(luaL_optstring(L, 2, "o200k_base"), text, len);
+    if (count < 0) return luaL_argerror(L, 2, "\"o200k_base\" or \"cl100k_base\" expected");
+    lua_pushinteger(L, (lua_Integer)count);
+    return 1;
+}
+
 int llm_lua_tokenizer(lua_State *L) {
     static const luaL_Reg methods[] = {
         {"encode", tokenizer_encode},
@@ -181,7 +191,8 @@ int llm_lua_tokenizer(lua_State *L) {
         {"n_vocab", tokenizer_n_vocab},
         {NULL, NULL},
     };
-    static const luaL_Reg functions[] = {{"open", tokenizer_open}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"open", tokenizer_open}, {"estimate", estimate}, {NULL, NULL}};
     llm_lua_class(L, tokenizer_class, methods, tokenizer_close);
     luaL_newlib(L, functions);
     return 1;
