@@ -17,7 +17,7 @@
 int luaopen_cjson(lua_State *L); /* Debian's lua-cjson, linked in: scripts may require it */
 int luaopen_cjson_safe(lua_State *L);
 
-enum { GC_PAUSE = 300 }; /* percent of the live heap before the next collection; little lives */
+enum { GC_PAUSE = 200 }; /* percent of the live heap before the next collection; little lives */
 
 static lua_State *main_state;
 static volatile sig_atomic_t caught; /* the first signal */

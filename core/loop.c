@@ -301,7 +301,11 @@ int llm_loop_step(llm_loop *loop, uint64_t timeout_ns, llm_err *err) {
     if (llm_loop_foreign(loop)) {
         return llm_fail(err, LLM_ECLOSED, "this event loop was created in another process");
     }
-    uint64_t wait_ns = until(next_due(loop), llm_clock_ns());
+    uint64_t due = next_due(loop);
+    if (due == LLM_NEVER && timeout_ns == LLM_NEVER && !loop->live) {
+        return llm_fail(err, LLM_EINVAL, "deadlock: nothing is left that could end this wait");
+    }
+    uint64_t wait_ns = due == 0 ? 0 : until(due, llm_clock_ns());
     if (timeout_ns < wait_ns) wait_ns = timeout_ns;
     llm_poller_event events[BATCH];
     int count;

@@ -17,18 +17,14 @@ typedef struct llm_loop llm_loop;
 typedef struct llm_op llm_op;
 typedef struct llm_source llm_source;
 
-enum {
-    LLM_READ = 1,
-    LLM_WRITE = 2,
-    LLM_HANGUP = 4
-};
+enum { LLM_READ = 1, LLM_WRITE = 2, LLM_HANGUP = 4 };
 
 #define LLM_NEVER UINT64_MAX
 
 /* Something a script waits for; embedded in transfers, timers and server requests. */
 struct llm_op {
     llm_loop *loop;
-    uint32_t id;                /* unique among the live operations of this loop, never 0 */
+    uint64_t id;                /* never comes twice in a loop, never 0 */
     bool ready;                 /* sticky: set by llm_op_ready, unset by the owner */
     bool queued;                /* stands in the ready queue */
     uint64_t due_ns;            /* when expire is called, LLM_NEVER for never */
@@ -59,7 +55,8 @@ int llm_loop_pollfd(llm_loop *loop);
 /* Nanoseconds from now until a step is due: 0 now, LLM_NEVER nothing to wait for but descriptors. */
 uint64_t llm_loop_timeout(llm_loop *loop);
 /* Waits at most timeout_ns (LLM_NEVER: as long as it takes, 0: not at all) until something became
- * ready. Returns 0, or LLM_ECLOSED in a child process after fork, or LLM_ESYSTEM.
+ * ready. Returns 0, LLM_ECLOSED in a child process after fork, LLM_EINVAL when no operation is
+ * live that could end a wait for ever, or LLM_ESYSTEM.
  * A signal ends the wait early and is not an error. */
 int llm_loop_step(llm_loop *loop, uint64_t timeout_ns, llm_err *err);
 /* Takes the next ready operation out of the queue; its id, or 0 when the queue is empty. */

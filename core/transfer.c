@@ -13,7 +13,7 @@ enum {
     HIGH_WATER = 1 << 20, /* recorded but not yet taken: then the peer has to wait */
     KEPT = 1 << 16,       /* an emptied buffer of at most this size keeps its memory */
     END_WITHIN_NS = 250000000,
-    MAX_SENDS = 2,        /* libcurl may send again once when a reused connection was dead */
+    MAX_SENDS = 2, /* libcurl may send again once when a reused connection was dead */
 };
 
 struct llm_transfer {
@@ -118,27 +118,35 @@ static void on_expire(llm_op *op) {
 
 static bool is_lost_connection(long system_error) {
     return system_error == ECONNRESET || system_error == EPIPE || system_error == ETIMEDOUT ||
-        system_error == ENETUNREACH || system_error == EHOSTUNREACH;
+           system_error == ENETUNREACH || system_error == EHOSTUNREACH;
 }
 
-/* Which of our codes a libcurl result is. The reply had begun: what is missing was cut off. */
-static int code_of(CURLcode result, bool begun, long system_error) {
+/* CURLE_RECV_ERROR is libcurl's word for broken chunks too, but only a lost connection leaves a
+ * system error; over TLS it may leave none. */
+static bool is_lost(const llm_curl *curl, CURL *easy) {
+    long system_error = 0;
+    const char *scheme = NULL;
+    curl->easy_getinfo(easy, CURLINFO_OS_ERRNO, &system_error);
+    curl->easy_getinfo(easy, CURLINFO_SCHEME, &scheme);
+    return is_lost_connection(system_error) || (scheme && strcasecmp(scheme, "https") == 0);
+}
+
+/* Which of our codes a libcurl result is. */
+static int code_of(const llm_transfer *t, CURLcode result) {
+    int lost = t->status ? LLM_ECUT : LLM_ENETWORK; /* the reply had begun: its rest was cut off */
     switch (result) {
     case CURLE_OPERATION_TIMEDOUT: return LLM_ETIMEOUT;
     case CURLE_URL_MALFORMAT: return LLM_EINVAL;
     case CURLE_PARTIAL_FILE: return LLM_ECUT;
-    case CURLE_GOT_NOTHING: return LLM_ENETWORK;
     case CURLE_RECV_ERROR:
-        /* This is libcurl's word for broken chunks too. */
-        if (!is_lost_connection(system_error)) return LLM_EPROTOCOL;
-        return begun ? LLM_ECUT : LLM_ENETWORK;
+        return t->started && !is_lost(t->http->curl, t->easy->curl) ? LLM_EPROTOCOL : lost;
     case CURLE_HTTP2_STREAM:
-    case CURLE_SEND_ERROR: return begun ? LLM_ECUT : LLM_ENETWORK;
+    case CURLE_SEND_ERROR: return lost;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_HTTP2:
-    case CURLE_OUT_OF_MEMORY: /* a header line of more than 100 kB, as a rule */
+    case CURLE_OUT_OF_MEMORY:
     case CURLE_WRITE_ERROR: return LLM_EPROTOCOL;
     default: return LLM_ENETWORK;
     }
@@ -146,11 +154,11 @@ static int code_of(CURLcode result, bool begun, long system_error) {
 
 void llm_transfer_finished(llm_transfer *t, CURLcode result) {
     if (result != CURLE_OK && t->error.code == 0) {
-        const llm_curl *curl = t->http->curl;
-        long system_error = 0;
-        curl->easy_getinfo(t->easy->curl, CURLINFO_OS_ERRNO, &system_error);
-        const char *text = t->easy->error[0] ? t->easy->error : curl->easy_strerror(result);
-        fail(t, code_of(result, t->status != 0, system_error), text);
+        const char *text = t->easy->error;
+        if (!*text) text = t->http->curl->easy_strerror(result);
+        /* libcurl says so of a header line of more than 100 kB, too. */
+        if (result == CURLE_OUT_OF_MEMORY) text = "a header line is too long, or memory is out";
+        fail(t, code_of(t, result), text);
     }
     end(t);
 }
@@ -171,6 +179,14 @@ static int on_send(void *user, char *ip, char *local_ip, int port, int local_por
     return CURL_PREREQFUNC_OK;
 }
 
+static int end_headers(llm_transfer *t) {
+    if (t->pending_status < 200) return 0;
+    t->status = t->pending_status;
+    const char *fault = llm_header_framing_fault(&t->headers);
+    if (!fault) return 0;
+    return llm_fail(&t->error, LLM_EPROTOCOL, "the reply's end is not certain: %s", fault);
+}
+
 static size_t on_header(char *line, size_t size, size_t count, void *user) {
     llm_transfer *t = user;
     size_t len = size * count;
@@ -185,13 +201,10 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
         t->pending_status = space ? strtol(space, NULL, 10) : 0;
         return len;
     }
-    bool blank = len <= 2 && (line[0] == '\r' || line[0] == '\n');
-    if (blank && t->pending_status >= 200) t->status = t->pending_status;
-    if (!blank && llm_buffer_append(&t->headers, line, len)) {
-        fail(t, LLM_ENOMEM, "out of memory");
-        return 0;
-    }
-    return len;
+    if (len <= 2 && (line[0] == '\r' || line[0] == '\n')) return end_headers(t) ? 0 : len;
+    if (llm_buffer_append(&t->headers, line, len) == 0) return len;
+    fail(t, LLM_ENOMEM, "out of memory");
+    return 0;
 }
 
 static bool content_type_has(const llm_transfer *t, const char *part) {
@@ -383,7 +396,9 @@ static int show_rest(llm_transfer *t, llm_item *item) {
 static void resume(llm_transfer *t) {
     t->paused = false;
     t->content_ns = llm_clock_ns();
-    if (t->easy) t->http->curl->easy_pause(t->easy->curl, CURLPAUSE_CONT);
+    if (!t->easy) return;
+    CURLcode result = t->http->curl->easy_pause(t->easy->curl, CURLPAUSE_CONT);
+    if (result != CURLE_OK) llm_transfer_finished(t, result); /* the multi handle never hears it */
 }
 
 int llm_transfer_next(llm_transfer *t, llm_item *item) {

@@ -43,9 +43,20 @@ static inline void llm_lua_setkeep(lua_State *L, int index) {
 #endif
 }
 
-#ifndef luaL_newlib
-#define luaL_newlib(L, functions) (lua_newtable(L), luaL_register(L, NULL, functions))
-#define luaL_setfuncs(L, functions, upvalues) luaL_register(L, NULL, functions)
+#if LUA_VERSION_NUM < 502
+/* With upvalues, which luaL_register does not know. */
+static inline void llm_lua_setfuncs(lua_State *L, const luaL_Reg *functions, int upvalues) {
+    for (; functions->name; functions++) {
+        for (int i = 0; i < upvalues; i++) lua_pushvalue(L, -upvalues);
+        lua_pushcclosure(L, functions->func, upvalues);
+        lua_setfield(L, -upvalues - 2, functions->name);
+    }
+    lua_pop(L, upvalues);
+}
+#undef luaL_setfuncs
+#define luaL_setfuncs llm_lua_setfuncs
+#undef luaL_newlib
+#define luaL_newlib(L, functions) (lua_newtable(L), llm_lua_setfuncs(L, functions, 0))
 #endif
 
 #endif

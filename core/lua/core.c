@@ -5,7 +5,8 @@
 
 void llm_lua_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction destroy) {
     if (luaL_newmetatable(L, name)) {
-        luaL_setfuncs(L, methods, 0);
+        lua_pushvalue(L, -1);
+        luaL_setfuncs(L, methods, 1);
         lua_pushvalue(L, -1);
         lua_setfield(L, -2, "__index");
         static const char *const names[] = {"__gc", "__close", "close"};
@@ -33,6 +34,15 @@ void **llm_lua_box(lua_State *L, const char *class_name, int keep) {
 void *llm_lua_unbox(lua_State *L, int index, const char *class_name) {
     void **slot = luaL_checkudata(L, index, class_name);
     if (!*slot) luaL_error(L, "this %s is closed", class_name);
+    return *slot;
+}
+
+void *llm_lua_self(lua_State *L) {
+    void **slot = lua_touserdata(L, 1);
+    bool is_ours = slot && lua_getmetatable(L, 1) && lua_rawequal(L, -1, lua_upvalueindex(1));
+    if (!is_ours) luaL_argerror(L, 1, "expected the object of this method");
+    if (!*slot) luaL_error(L, "this object is closed");
+    lua_pop(L, 1);
     return *slot;
 }
 

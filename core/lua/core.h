@@ -23,7 +23,7 @@ int llm_lua_tokenizer(lua_State *L);
 llm_loop *llm_lua_check_loop(lua_State *L, int index);
 
 /* Makes the metatable name: methods, __index to itself, the destructor as __gc, __close and close.
- * Leaves the stack as it was. */
+ * Every method has the metatable as its upvalue, for llm_lua_self. Leaves the stack as it was. */
 void llm_lua_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction destroy);
 
 /* A new userdata of the class that owns *slot, which is NULL until the caller fills it, and that
@@ -31,6 +31,9 @@ void llm_lua_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_
 void **llm_lua_box(lua_State *L, const char *class_name, int keep);
 /* What the box at index owns; an error is raised when it is closed or of another class. */
 void *llm_lua_unbox(lua_State *L, int index, const char *class_name);
+
+/* The same for the object whose method runs, without a lookup by name: for what is called often. */
+void *llm_lua_self(lua_State *L);
 
 /* Pushes nil and the text of err; returns 2. */
 int llm_lua_failure(lua_State *L, const llm_err *err);

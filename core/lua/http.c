@@ -112,7 +112,7 @@ static llm_request read_request(lua_State *L) {
  * headers (lines), frame, ca_file, proxy, connect_timeout, first_timeout, timeout, deadline
  * (seconds), max_response_bytes. */
 static int http_start(lua_State *L) {
-    llm_http *http = llm_lua_unbox(L, 1, http_class);
+    llm_http *http = llm_lua_self(L);
     luaL_checktype(L, 2, LUA_TTABLE);
     llm_request request = read_request(L);
     request.body = luaL_optlstring(L, 3, NULL, &request.body_len);
@@ -128,7 +128,7 @@ static int http_start(lua_State *L) {
 
 /* next() -> "text", text | "event", data, name | "rest", data, name | "end" | "error", code, message | nil: wait */
 static int transfer_next(lua_State *L) {
-    llm_transfer *t = llm_lua_unbox(L, 1, transfer_class);
+    llm_transfer *t = llm_lua_self(L);
     llm_item item;
     if (llm_transfer_next(t, &item) == 0) return 0;
     switch (item.kind) {
@@ -152,24 +152,24 @@ static int transfer_next(lua_State *L) {
 }
 
 static int transfer_ready(lua_State *L) {
-    llm_transfer *t = llm_lua_unbox(L, 1, transfer_class);
+    llm_transfer *t = llm_lua_self(L);
     lua_pushboolean(L, llm_transfer_op(t)->ready);
     return 1;
 }
 
 static int transfer_touch(lua_State *L) {
-    llm_transfer_touch(llm_lua_unbox(L, 1, transfer_class));
+    llm_transfer_touch(llm_lua_self(L));
     return 0;
 }
 
 static int transfer_expect_end(lua_State *L) {
-    llm_transfer_expect_end(llm_lua_unbox(L, 1, transfer_class));
+    llm_transfer_expect_end(llm_lua_self(L));
     return 0;
 }
 
 /* status() -> HTTP status, 0 before the headers are complete */
 static int transfer_status(lua_State *L) {
-    lua_pushinteger(L, llm_transfer_status(llm_lua_unbox(L, 1, transfer_class)));
+    lua_pushinteger(L, llm_transfer_status(llm_lua_self(L)));
     return 1;
 }
 
@@ -177,7 +177,7 @@ static int transfer_status(lua_State *L) {
 static int transfer_header(lua_State *L) {
     size_t len;
     const char *name = luaL_checkstring(L, 2);
-    const char *value = llm_transfer_header(llm_lua_unbox(L, 1, transfer_class), name, &len);
+    const char *value = llm_transfer_header(llm_lua_self(L), name, &len);
     if (!value) return 0;
     lua_pushlstring(L, value, len);
     return 1;
@@ -185,20 +185,20 @@ static int transfer_header(lua_State *L) {
 
 /* headers() -> the header block: "name: value\r\n" lines */
 static int transfer_headers(lua_State *L) {
-    const llm_buffer *block = llm_transfer_headers(llm_lua_unbox(L, 1, transfer_class));
+    const llm_buffer *block = llm_transfer_headers(llm_lua_self(L));
     lua_pushlstring(L, llm_buffer_len(block) ? llm_buffer_data(block) : "", llm_buffer_len(block));
     return 1;
 }
 
 /* phase() -> "connect" | "response" | "stream" | "done" */
 static int transfer_phase(lua_State *L) {
-    lua_pushstring(L, llm_transfer_phase(llm_lua_unbox(L, 1, transfer_class)));
+    lua_pushstring(L, llm_transfer_phase(llm_lua_self(L)));
     return 1;
 }
 
 /* sent() -> true when the whole request has left, so that it may be billed */
 static int transfer_sent(lua_State *L) {
-    lua_pushboolean(L, llm_transfer_sent(llm_lua_unbox(L, 1, transfer_class)));
+    lua_pushboolean(L, llm_transfer_sent(llm_lua_self(L)));
     return 1;
 }
 

@@ -32,30 +32,33 @@ static int loop_close(lua_State *L) {
     return 0;
 }
 
-/* step([seconds]) -> true | nil, message.  Waits at most so long; runs no Lua. */
-static int loop_step(lua_State *L) {
-    llm_err err;
-    if (llm_loop_step(llm_lua_check_loop(L, 1), to_ns(L, 2), &err)) return llm_lua_failure(L, &err);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
-/* next() -> id of an operation that became ready | nil */
-static int loop_next(lua_State *L) {
-    uint64_t id = llm_loop_next(llm_lua_check_loop(L, 1));
+static int push_next(lua_State *L, llm_loop *loop) {
+    uint64_t id = llm_loop_next(loop);
     if (!id) return 0;
     lua_pushinteger(L, (lua_Integer)id);
     return 1;
 }
 
+/* step([seconds]) -> id of an operation that is ready | nil | nil, message.  Waits at most so long;
+ * runs no Lua. */
+static int loop_step(lua_State *L) {
+    llm_err err;
+    llm_loop *loop = llm_lua_self(L);
+    if (llm_loop_step(loop, to_ns(L, 2), &err)) return llm_lua_failure(L, &err);
+    return push_next(L, loop);
+}
+
+/* next() -> id of another operation that is ready | nil */
+static int loop_next(lua_State *L) { return push_next(L, llm_lua_self(L)); }
+
 static int loop_live(lua_State *L) {
-    lua_pushinteger(L, llm_loop_live(llm_lua_check_loop(L, 1)));
+    lua_pushinteger(L, llm_loop_live(llm_lua_self(L)));
     return 1;
 }
 
 /* pollfd() -> descriptor | nil where the system offers none */
 static int loop_pollfd(lua_State *L) {
-    int fd = llm_loop_pollfd(llm_lua_check_loop(L, 1));
+    int fd = llm_loop_pollfd(llm_lua_self(L));
     if (fd < 0) return 0;
     lua_pushinteger(L, fd);
     return 1;
@@ -63,7 +66,7 @@ static int loop_pollfd(lua_State *L) {
 
 /* timeout() -> seconds until a step is due | nil: only descriptors are waited for */
 static int loop_timeout(lua_State *L) {
-    uint64_t ns = llm_loop_timeout(llm_lua_check_loop(L, 1));
+    uint64_t ns = llm_loop_timeout(llm_lua_self(L));
     if (ns == LLM_NEVER) return 0;
     lua_pushnumber(L, (double)ns / 1e9);
     return 1;
@@ -77,7 +80,7 @@ static int loop_clock(lua_State *L) {
 
 /* timer(seconds) -> timer, id */
 static int loop_timer(lua_State *L) {
-    llm_loop *loop = llm_lua_check_loop(L, 1);
+    llm_loop *loop = llm_lua_self(L);
     uint64_t ns = to_ns(L, 2);
     void **slot = llm_lua_box(L, timer_class, 0);
     llm_op *op = malloc(sizeof *op);
@@ -92,7 +95,7 @@ static int loop_timer(lua_State *L) {
 }
 
 static int timer_ready(lua_State *L) {
-    llm_op *op = llm_lua_unbox(L, 1, timer_class);
+    llm_op *op = llm_lua_self(L);
     lua_pushboolean(L, op->ready);
     return 1;
 }

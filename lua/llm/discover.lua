@@ -43,7 +43,7 @@ local function first_model(http, base_url)
   repeat
     kind, data = transfer:next()
     if not kind then
-      task.wait(transfer, id)
+      task.wait(id)
     elseif kind == "event" then
       local list = core.json.decode(data)
       local first = type(list) == "table" and type(list.data) == "table" and list.data[1]

@@ -131,7 +131,7 @@ local function serve(self)
     if request then
       task.spawn(answer, self, request)
     else
-      task.wait(self.server, self.server:id())
+      task.wait(self.server:id())
     end
   end
 end

@@ -8,7 +8,7 @@ local failure = require "llm.failure"
 local response = require "llm.response"
 local task = require "llm.task"
 
-local clock, decode = core.loop.clock, core.json.decode
+local clock, decode, wait = core.loop.clock, core.json.decode, task.wait
 
 local Reply = {}
 Reply.__index = Reply
@@ -26,11 +26,11 @@ local function new(transfer, id, dialect, request)
     transfer = transfer, id = id, dialect = dialect, request = request,
     state = {},                    -- the dialect's own
     queue = {}, head = 1, tail = 0, -- type, value, type, value …
-    texts = {}, started = clock(),
+    texts = {}, text_count = 0, blocks = {}, started = clock(),
     -- recorded by llm.sink and below; named here so that the table has its size at once
-    first_content = nil, touched = nil, counts = nil, model_id = nil, finish_reason = nil,
-    finish_reason_raw = nil, is_complete = nil, any = nil, over = nil, settled = nil, ended = nil,
-    header_block = nil, err = nil, made = nil,
+    take = transfer.next, over = false, first_content = false, touched = false, err = false,
+    counts = nil, model_id = nil, finish_reason = nil, finish_reason_raw = nil, is_complete = nil,
+    any = nil, settled = nil, ended = nil, header_block = nil, made = nil,
   }, Reply)
 end
 
@@ -99,15 +99,15 @@ end
 
 -- Takes one thing from the transfer, waiting for it; a run of skimmed text is returned at once.
 local function pull(self)
-  local transfer = self.transfer
-  local kind, data, name = transfer:next()
+  local transfer, take = self.transfer, self.take
+  local kind, data, name = take(transfer)
   while not kind do
-    task.wait(transfer, self.id)
-    kind, data, name = transfer:next()
+    wait(self.id)
+    kind, data, name = take(transfer)
   end
   if kind == "text" then
     if not self.first_content then self.first_content = clock() end
-    self.texts[#self.texts + 1] = data
+    self:keep(data)
     return data
   elseif kind == "event" or kind == "rest" then
     read_event(self, data, name, kind == "rest")
@@ -203,7 +203,7 @@ Reply.__close = Reply.settle
 function Reply:response()
   if self.made and self.settled then return self.made end
   local call = self.request.call
-  local content = #self.texts == 1 and self.texts[1] or table.concat(self.texts)
+  local content = self:content()
   local usage = self.counts
   if self.settled and (not usage or not usage.output_tokens) then
     usage = call.client:estimate_usage(self, content)

@@ -23,10 +23,29 @@ local function push(self, kind, value)
   self.tail = tail + 2
 end
 
+--- Keeps a piece of text for the response. Every 32 pieces become one, so that a thousand long
+-- streams do not hold a million little strings.
+function Sink:keep(text)
+  local texts, count = self.texts, self.text_count + 1
+  texts[count] = text
+  if count == 32 then
+    self.blocks[#self.blocks + 1] = table.concat(texts)
+    count = 0
+  end
+  self.text_count = count
+end
+
+--- All the text so far.
+-- @treturn string
+function Sink:content()
+  local blocks, rest = self.blocks, table.concat(self.texts, "", 1, self.text_count)
+  return blocks[1] and table.concat(blocks) .. rest or rest
+end
+
 --- A piece of the answer's text.
 function Sink:text(text)
   if text == "" then return end
-  self.texts[#self.texts + 1] = text
+  self:keep(text)
   push(self, "text", text)
 end
 

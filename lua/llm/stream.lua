@@ -20,11 +20,9 @@ end
 
 local function next_text(self)
   local reply = self.reply or open(self)
-  while true do
-    local kind, value = reply:next()
-    if kind == "text" then return value end
-    if not kind then return nil end
-  end
+  local kind, value
+  repeat kind, value = reply:next() until kind == "text" or not kind
+  return value
 end
 
 local function next_event(self)

@@ -8,6 +8,7 @@ local log = require "llm.log"
 local options = require "llm.options"
 
 local unpack = table.unpack or unpack -- luacheck: ignore
+local running, yield = coroutine.running, coroutine.yield
 
 local Task = {}
 Task.__index = Task
@@ -129,56 +130,47 @@ end
 -- @tparam[opt] number seconds longest wait; nil: until something happens
 local function step(seconds)
   if run_queued() then seconds = 0 end
-  local ok, message = the_loop():step(seconds)
-  if not ok then error(message, 0) end
-  local id = loop:next()
+  local id, message = the_loop():step(seconds)
+  if message then error(message, 0) end
   while id do
-    wake(id)
+    local waiter = parked[id]
+    if waiter and waiter.coroutine then -- one task, the usual case
+      parked[id] = nil
+      resume(waiter)
+    elseif waiter then
+      wake(id)
+    end
     id = loop:next()
   end
   run_queued()
 end
 
-local function is_stuck()
-  return first > last and the_loop():live() == 0
-end
-
--- Only inside `wait`: how the running code waits depends on who runs it.
-local function in_our_task()
-  return current and coroutine.running() == current.coroutine
-end
-
 local function in_foreign_coroutine()
-  local running, is_main = coroutine.running()
-  return running and not is_main
+  local co, is_main = running()
+  return co and not is_main
 end
 
---- The one function that waits.
--- @param op anything with `op:ready()`
--- @param key what the loop or `wake` calls it: the operation's id, or the object itself
-local function wait(op, key)
-  while not op:ready() do
-    if in_our_task() then
-      local task = current
-      park(key, task)
-      coroutine.yield(PARK)
-      current = task
-      if task.cancelled then error(task.cancelled, 0) end
-    elseif host and in_foreign_coroutine() then
-      host.suspend(function(token) park(key, { token = token }) end)
-    else
-      if is_stuck() then error("deadlock: nothing is left that could end this wait", 0) end
-      step()
-    end
+--- The one function that waits: until the operation may have become ready. The caller found that it
+-- is not, and looks again afterwards.
+-- @param key what the loop or `wake` calls the operation: its id, or the object itself
+local function wait(key)
+  local task = current
+  if task and running() == task.coroutine then
+    if parked[key] then park(key, task) else parked[key] = task end
+    yield(PARK)
+    current = task
+    if task.cancelled then error(task.cancelled, 0) end
+  elseif host and in_foreign_coroutine() then
+    host.suspend(function(token) park(key, { token = token }) end)
+  else
+    step()
   end
 end
-
-function Task:ready() return self.done end
 
 --- Waits for a task and returns what its function returned; raises what it raised.
 -- @return the results
 function Task:join()
-  wait(self, self)
+  while not self.done do wait(self) end
   self.joined = true
   if not self.ok then error(self.value, 0) end
   if self.more then return self.value, unpack(self.more, 1, self.more.n) end
@@ -235,15 +227,13 @@ end
 -- @tparam number seconds
 local function sleep(seconds)
   local timer, id = the_loop():timer(seconds)
-  wait(timer, id)
+  while not timer:ready() do wait(id) end
   timer:close()
 end
 
 -- One run of map: `running` tasks at a time, each of which starts the next when it ends.
 local Run = {}
 Run.__index = Run
-
-function Run:ready() return self.finished == self.count end
 
 function Run:start()
   local index = self.next
@@ -266,7 +256,7 @@ function Run:settle(task)
   self.finished = self.finished + 1
   self:start()
   if self.progress then self.progress(self.finished, self.count, index) end
-  if self:ready() then wake(self) end
+  if self.finished == self.count then wake(self) end
 end
 
 local map_options = { concurrency = "number", progress = "function" }
@@ -285,7 +275,7 @@ local function map(list, body, opts)
     results = { n = #list }, progress = opts.progress,
   }, Run)
   for _ = 1, math.min(opts.concurrency or 8, run.count) do run:start() end
-  wait(run, run)
+  while run.finished < run.count do wait(run) end
   return run.results, run.failures
 end
 
