@@ -2,13 +2,19 @@
 #include <string.h>
 
 #include "body.h"
+#include "eventstream.h"
 #include "ndjson.h"
 #include "sse.h"
 
 /* So that no sum of a limit and a few lengths overflows. */
 static const size_t LARGEST = (size_t)-1 / 4;
 
-static const llm_framer_type *const types[] = {&llm_sse_type, &llm_ndjson_type, &llm_body_type};
+static const llm_framer_type *const types[] = {
+    &llm_sse_type,
+    &llm_ndjson_type,
+    &llm_eventstream_type,
+    &llm_body_type,
+};
 
 static const llm_framer_type *find(const char *name) {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -20,7 +26,7 @@ static const llm_framer_type *find(const char *name) {
 llm_framer *llm_framer_new(const char *name, size_t max_bytes, llm_err *err) {
     const llm_framer_type *type = find(name);
     if (!type) {
-        llm_fail(err, LLM_EINVAL, "unknown framing '%s' (sse, ndjson or json)", name);
+        llm_fail(err, LLM_EINVAL, "unknown framing '%s' (sse, ndjson, eventstream or json)", name);
         return NULL;
     }
     llm_framer *f = type->create(max_bytes < LARGEST ? max_bytes : LARGEST);

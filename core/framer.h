@@ -1,4 +1,4 @@
-/* framer: cuts a byte stream into frames; one interface over sse, ndjson and json.
+/* framer: cuts a byte stream into frames; one interface over sse, ndjson, eventstream, json.
  *
  *     llm_framer *f = llm_framer_new("sse", max_bytes, &err);
  *     llm_framer_feed(f, bytes, len);                 // borrowed until next has returned 0
@@ -19,7 +19,8 @@ typedef struct llm_frame {
 
 typedef struct llm_framer llm_framer;
 
-/* What a format provides. One constant a format: llm_sse_type, llm_ndjson_type, llm_body_type. */
+/* What a format provides. One constant a format: llm_sse_type, llm_ndjson_type,
+ * llm_eventstream_type, llm_body_type. */
 typedef struct llm_framer_type {
     const char *name;
     llm_framer *(*create)(size_t max_bytes); /* NULL when memory is out */
@@ -33,8 +34,9 @@ struct llm_framer {
     const llm_framer_type *type; /* first member of every format's own struct */
 };
 
-/* name: "sse" (WHATWG event stream), "ndjson" (a JSON text a line), "json" (all bytes are one
- * frame with event "body", given by finish). max_bytes bounds one frame: more is LLM_ETOOBIG.
+/* name: "sse" (WHATWG event stream), "ndjson" (a JSON text a line), "eventstream" (AWS's binary
+ * messages), "json" (all bytes are one frame with event "body", given by finish). max_bytes bounds
+ * one frame: more is LLM_ETOOBIG.
  * NULL with err LLM_EINVAL (unknown name) or LLM_ENOMEM. */
 llm_framer *llm_framer_new(const char *name, size_t max_bytes, llm_err *err);
 void llm_framer_free(llm_framer *f); /* NULL allowed */

@@ -40,7 +40,7 @@ Test(framer, a_name_that_nobody_knows_is_an_error) {
     llm_err err;
     cr_assert_null(llm_framer_new("xml", 100, &err));
     cr_assert_eq(err.code, LLM_EINVAL);
-    cr_assert_str_eq(err.msg, "unknown framing 'xml' (sse, ndjson or json)");
+    cr_assert_str_eq(err.msg, "unknown framing 'xml' (sse, ndjson, eventstream or json)");
     llm_framer_free(NULL);
 }
 

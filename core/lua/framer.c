@@ -58,7 +58,7 @@ static int reader_next(reader *r, llm_frame *frame, llm_err *err) {
     }
 }
 
-/* new(kind[, max_bytes]) -> framer | nil, message.  kind: "sse", "ndjson" or "json" */
+/* new(kind[, max_bytes]) -> framer | nil, message.  kind: as llm_framer_new */
 static int framer_new(lua_State *L) {
     const char *kind = luaL_checkstring(L, 1);
     lua_Number max_bytes = luaL_optnumber(L, 2, default_max_bytes);
