@@ -219,7 +219,7 @@ static bool content_type_has(const llm_transfer *t, const char *part) {
 /* A reply that is not the stream that was asked for is one body: an error, or a page. */
 static const char *frame_of(const llm_transfer *t) {
     bool good = t->status >= 200 && t->status < 300 && !content_type_has(t, "html");
-    if (good && strcmp(t->frame, "sse") == 0) good = !content_type_has(t, "json");
+    if (good && content_type_has(t, "application/json")) good = false;
     return good ? t->frame : "json";
 }
 
