@@ -42,6 +42,29 @@ const char *llm_header_find(const llm_buffer *block, const char *name, size_t *l
     return NULL;
 }
 
+static bool is_length(const char *text, size_t len) {
+    enum { MAX_DIGITS = 18 };
+    for (size_t i = 0; i < len; i++) {
+        if (text[i] < '0' || text[i] > '9') return false;
+    }
+    return len > 0 && len <= MAX_DIGITS;
+}
+
+const char *llm_header_framing_fault(const llm_buffer *block) {
+    llm_buffer rest = *block; /* borrows: what follows the last value found */
+    const char *first = NULL, *value;
+    size_t first_len = 0, len;
+    while ((value = llm_header_find(&rest, "content-length", &len))) {
+        if (!is_length(value, len)) return "its Content-Length is not a length";
+        bool differs = first && (len != first_len || memcmp(first, value, len) != 0);
+        if (differs) return "its Content-Length comes twice";
+        first = value, first_len = len;
+        rest.start = (size_t)(value + len - block->bytes);
+    }
+    bool both = first && llm_header_find(block, "transfer-encoding", &len);
+    return both ? "it has a Content-Length and a Transfer-Encoding" : NULL;
+}
+
 const char *llm_transfer_header(const llm_transfer *t, const char *name, size_t *len) {
     return llm_header_find(llm_transfer_headers(t), name, len);
 }

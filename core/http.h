@@ -55,6 +55,9 @@ const char *llm_header_fault(
 /* The first value of a header (name in lower case) in a block of "name: value\r\n" lines, or NULL.
  * Not NUL-terminated; valid as long as the block is. */
 const char *llm_header_find(const llm_buffer *block, const char *name, size_t *len);
+/* NULL, or why the end of a reply with this header block cannot be known for certain: whoever takes
+ * a guess may read the next reply of the connection as part of it (RFC 9112, section 6.3). */
+const char *llm_header_framing_fault(const llm_buffer *block);
 
 typedef enum llm_item_kind {
     LLM_ITEM_TEXT,  /* a run of text that the skimmer took from one or more events */

@@ -308,14 +308,15 @@ int llm_loop_step(llm_loop *loop, uint64_t timeout_ns, llm_err *err) {
     uint64_t wait_ns = due == 0 ? 0 : until(due, llm_clock_ns());
     if (timeout_ns < wait_ns) wait_ns = timeout_ns;
     llm_poller_event events[BATCH];
-    int count;
+    int count, left = loop->slot_count;
     do {
         count = llm_poller_wait(loop->poller, wait_ns, events, BATCH);
         if (count < 0) return llm_fail(err, count, "cannot wait for events");
         loop->now_ns = llm_clock_ns();
         for (int i = 0; i < count; i++) deliver(loop, &events[i]);
-        wait_ns = 0;
-    } while (count == BATCH); /* an edge-triggered outer loop tells us only once */
+        wait_ns = 0, left -= count;
+        /* An edge-triggered outer loop tells us only once; but busy descriptors never end. */
+    } while (count == BATCH && left > 0);
     if (loop->armed_ns <= loop->now_ns) loop->armed_ns = LLM_NEVER; /* has fired */
     expire_due(loop);
     arm(loop, next_due(loop));

@@ -10,6 +10,7 @@
 struct llm_poller {
     struct pollfd *set;
     int count, capacity;
+    int first; /* where to look for events next: busy descriptors must not hide others */
 };
 
 llm_poller *llm_poller_new(llm_err *err) {
@@ -71,8 +72,10 @@ int llm_poller_wait(llm_poller *p, uint64_t timeout_ns, llm_poller_event *events
     if (count < 0) return errno == EINTR ? 0 : LLM_ESYSTEM;
     int kept = 0;
     for (int i = 0; i < p->count && kept < room && kept < count; i++) {
-        unsigned got = from_poll(p->set[i].revents);
-        if (got) events[kept++] = (llm_poller_event){p->set[i].fd, got};
+        const struct pollfd *entry = &p->set[(p->first + i) % p->count];
+        unsigned got = from_poll(entry->revents);
+        if (got) events[kept++] = (llm_poller_event){entry->fd, got};
+        if (kept == room) p->first = (p->first + i + 1) % p->count;
     }
     return kept;
 }
