@@ -135,6 +135,8 @@ local events = {
   message_start = function(data, reply)
     local message = table_or_empty(data.message)
     if type(message.model) == "string" then reply:model(message.model) end
+    -- Its count of the output is a placeholder: what a cut stream cost is better estimated.
+    if type(message.usage) == "table" then message.usage.output_tokens = nil end
     decode_usage(message.usage, reply)
   end,
   content_block_start = function(data, reply)
