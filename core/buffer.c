@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_CAPACITY = 256 };
+enum { FIRST_CAPACITY = 128 };
 
 void llm_buffer_init(llm_buffer *b) { *b = (llm_buffer){0}; }
 

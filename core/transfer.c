@@ -13,8 +13,11 @@ enum {
     HIGH_WATER = 1 << 20, /* recorded but not yet taken: then the peer has to wait */
     KEPT = 1 << 16,       /* an emptied buffer of at most this size keeps its memory */
     END_WITHIN_NS = 250000000,
+    CROWD = 256,   /* more transfers than this receive into small buffers */
     MAX_SENDS = 2, /* libcurl may send again once when a reused connection was dead */
 };
+
+static const long SMALL_BUFFER = 2048;
 
 struct llm_transfer {
     llm_op op; /* first */
@@ -336,6 +339,9 @@ llm_transfer *llm_transfer_start(llm_http *http, const llm_request *request, llm
     }
     const llm_curl *curl = http->curl;
     const char *body = llm_buffer_len(&t->body) ? llm_buffer_data(&t->body) : "";
+    bool is_crowded = http->transfers > CROWD;
+    curl->easy_setopt(
+        easy->curl, CURLOPT_BUFFERSIZE, is_crowded ? SMALL_BUFFER : (long)CURL_MAX_WRITE_SIZE);
     curl->easy_setopt(easy->curl, CURLOPT_PRIVATE, t);
     curl->easy_setopt(easy->curl, CURLOPT_HEADERDATA, t);
     curl->easy_setopt(easy->curl, CURLOPT_WRITEDATA, t);

@@ -23,12 +23,12 @@ local function push(self, kind, value)
   self.tail = tail + 2
 end
 
---- Keeps a piece of text for the response. Every 32 pieces become one, so that a thousand long
+--- Keeps a piece of text for the response. Every 16 pieces become one, so that a thousand long
 -- streams do not hold a million little strings.
 function Sink:keep(text)
   local texts, count = self.texts, self.text_count + 1
   texts[count] = text
-  if count == 32 then
+  if count == 16 then
     self.blocks[#self.blocks + 1] = table.concat(texts)
     count = 0
   end
