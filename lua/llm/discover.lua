@@ -6,9 +6,9 @@ local task = require "llm.task"
 
 local with_keys = { "openai", "anthropic", "google" } -- asked in this order
 local local_servers = {
-  { "ollama", "http://127.0.0.1:11434/v1" },
-  { "llamacpp", "http://127.0.0.1:9931/v1" },
-  { "llamacpp", "http://127.0.0.1:8080/v1" },
+  { "ollama", "http://127.0.0.1:11434", "/v1/models" },
+  { "llamacpp", "http://127.0.0.1:9931/v1", "/models" },
+  { "llamacpp", "http://127.0.0.1:8080/v1", "/models" },
 }
 
 local function is_set(name)
@@ -34,9 +34,9 @@ local function configured(settings)
 end
 
 -- The first model that a local server offers, nil when nothing answers there.
-local function first_model(http, base_url)
+local function first_model(http, url)
   local transfer, id = http:start {
-    method = "GET", url = base_url .. "/models", connect_timeout = 0.25, deadline = 1,
+    method = "GET", url = url, connect_timeout = 0.25, deadline = 1,
   }
   if not transfer then return nil end
   local kind, data, model
@@ -57,7 +57,7 @@ end
 local function choose_local(opts)
   local http = require("llm.exchange").http_of {}
   for _, server in ipairs(local_servers) do
-    local model = first_model(http, server[2])
+    local model = first_model(http, server[2] .. server[3])
     if model then
       opts.provider, opts.base_url, opts.model = server[1], server[2], model
       return true
