@@ -39,7 +39,7 @@ local function response_of(context, status)
   }
 end
 
--- --- items: begun, fed, ended ---------------------------------------------------------------------
+-- --- items: begun, fed, ended --------------------------------------------------------------------
 
 local part_makers = {
   text = function(text)
