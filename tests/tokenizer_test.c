@@ -121,6 +121,16 @@ Test(bpe, cuts_only_where_nothing_merges) {
     }
 }
 
+/* cl100k_base has a token of the bytes A4 ED: it reaches from one character into the next. */
+Test(bpe, cuts_no_token_that_holds_parts_of_characters) {
+    llm_vocab v = vocab_named("cl100k_base");
+    const uint8_t *reached = (const uint8_t *)"\xE4\xB8\xA4\xED\x95\x9C";
+    cr_assert_neq(llm_vocab_find(&v, reached + 2, 2, reached + 6), LLM_VOCAB_NONE);
+    cr_assert_eq(llm_bpe_cut(&v, reached, 6), 6);
+    const uint8_t *apart = (const uint8_t *)"\xE4\xB8\xA4\xE9\xBE\x98";
+    cr_assert_eq(llm_bpe_cut(&v, apart, 6), 3);
+}
+
 /* The pieces of a text, "|" between them; 'o', 'c' and 'g' stand for the three patterns. */
 static const struct {
     char pattern;
@@ -157,6 +167,8 @@ static const struct {
         "!\xCC\x81"
         "a",
         "!\xCC\x81|a"},
+    {'o', "1\xCC\x81!", "1|\xCC\x81|!"},
+    {'o', "1\xCC\x81 AB", "1|\xCC\x81| AB"},
     {'o', "\xC2\x85x\xEF\xBB\xBFy", "\xC2\x85x|\xEF\xBB\xBFy"},
     {'o', "(foo) !(foo)", "(foo|)| !(|foo|)"},
 };
