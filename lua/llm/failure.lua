@@ -44,15 +44,17 @@ local by_code = {
 local by_message = {
   { "maximum context length", "context_length" }, { "context window", "context_length" },
   { "context length", "context_length" }, { "context size", "context_length" },
+  { "context limit", "context_length" },
   { "prompt is too long", "context_length" }, { "input is too long", "context_length" },
   { "input tokens exceed", "context_length" }, { "input token count.*exceeds", "context_length" },
   { "too many tokens", "context_length" }, { "reduce the length", "context_length" },
   { "tokens? limit.*exceeded", "context_length" }, { "exceeds? the.*token", "context_length" },
   { "content policy", "content_filter" }, { "content management policy", "content_filter" },
-  { "content filter", "content_filter" }, { "safety system", "content_filter" },
+  { "safety system", "content_filter" },
   { "usage polic", "content_filter" }, { "responsible ai", "content_filter" },
   { "insufficient.*quota", "quota" }, { "insufficient.*balance", "quota" },
   { "exceeded your current quota", "quota" }, { "credit balance", "quota" },
+  { "content.filter", "content_filter" }, { "throttled", "rate_limit" },
   { "rate.?limit", "rate_limit" }, { "too many requests", "rate_limit" },
   { "request limit", "rate_limit" }, { "quota exceeded", "rate_limit" },
   { "resource.*exhausted", "rate_limit" }, { "tokens per minute", "rate_limit" },
@@ -69,24 +71,25 @@ local function kind_of_message(message)
   end
 end
 
+local function table_or_empty(value) return type(value) == "table" and value or {} end
+
 local function text_of(value)
   if type(value) == "string" then return value end
   if type(value) == "table" then return core.json.encode(value) end
 end
 
--- The providers' shapes: {error={message,type,code}}, {error="…"}, {message=}, {detail=}, [{error=}]
+-- The providers' shapes: {error={message,type,code}}, {error="..."}, {message=}, {detail=}, [{error=}]
 local function read_shape(json)
   if type(json) ~= "table" then return {} end
-  if json[1] then json = json[1] end
+  if type(json[1]) == "table" then json = json[1] end
   local inner = json.error
   if type(inner) == "string" then
     return { message = inner, code = json.code }
   elseif type(inner) == "table" then
-    local metadata = type(inner.metadata) == "table" and inner.metadata or {}
-    local details = type(inner.details) == "table" and inner.details or {}
     return {
-      message = text_of(inner.message), code = inner.code or details.error_code, type = inner.type,
-      status = inner.status or metadata.error_type,
+      message = text_of(inner.message), type = inner.type,
+      code = inner.code or table_or_empty(inner.details).error_code,
+      status = inner.status or table_or_empty(inner.metadata).error_type,
     }
   end
   local message = text_of(json.message) or text_of(json.detail)
@@ -109,15 +112,15 @@ end
 -- What an error tells beside its kind: Anthropic's request_id, Google's RetryInfo and QuotaFailure
 -- (a quota of the day is not worth waiting for).
 local function fields_of(json)
-  if type(json) ~= "table" then return nil end
-  if json[1] then json = json[1] end
+  json = table_or_empty(json)
+  if type(json[1]) == "table" then json = json[1] end
   local fields = { request_id = type(json.request_id) == "string" and json.request_id or nil }
-  local details = type(json.error) == "table" and json.error.details
-  for _, detail in ipairs(type(details) == "table" and details or {}) do
-    local delay = type(detail.retryDelay) == "string" and detail.retryDelay:match("^([%d.]+)s$")
-    fields.retry_after = tonumber(delay or nil) or fields.retry_after
-    for _, violation in ipairs(type(detail.violations) == "table" and detail.violations or {}) do
-      if tostring(violation.quotaId):find("PerDay", 1, true) then fields.retryable = false end
+  for _, detail in ipairs(table_or_empty(table_or_empty(json.error).details)) do
+    local delay = tostring(table_or_empty(detail).retryDelay):match("^([%d.]+)s$")
+    fields.retry_after = delay and tonumber(delay) or fields.retry_after
+    for _, violation in ipairs(table_or_empty(table_or_empty(detail).violations)) do
+      local quota = tostring(table_or_empty(violation).quotaId)
+      if quota:find("PerDay", 1, true) then fields.retryable = false end
     end
   end
   return fields

@@ -6,77 +6,10 @@ local assert = require "luassert"
 local busted = require "busted"
 local core = require "llm.core"
 local reply = require "llm.reply"
+local Transfer = require "spec.support.recorded_transfer"
 
 local json = core.json
 local conformance = {}
-
--- --- a transfer that is fed by hand --------------------------------------------------------------
-
-local Transfer = {}
-Transfer.__index = Transfer
-
--- As core/transfer.c: only a good reply of the wanted kind is a stream.
-local function frame_of(dialect, recording)
-  local content_type = recording.headers["content-type"] or ""
-  if recording.status < 200 or recording.status > 299 or content_type:find("html", 1, true) then
-    return "json"
-  end
-  local is_json = content_type:find("application/json", 1, true)
-  return is_json and dialect.frame ~= "json" and "json" or dialect.frame
-end
-
-local function new_transfer(dialect, recording, chunks, skimmer)
-  local self = setmetatable({ recording = recording, chunks = chunks, at = 0 }, Transfer)
-  self.kind = frame_of(dialect, recording)
-  self.skimmer = self.kind ~= "json" and skimmer or nil
-  self.framer = assert(core.framer.new(self.kind))
-  return self
-end
-
--- The first event is always the dialect's; a delta without text is nobody's.
-local function show(self, frame)
-  local text = self.begun and self.skimmer and self.skimmer:text(frame.data)
-  self.begun = true
-  if not text then return "event", frame.data, frame.event end
-  if text ~= "" then return "text", text end
-end
-
-function Transfer:next()
-  if self.over then return "end" end
-  while true do
-    local frame, message = self.framer:next()
-    if message then return "error", "syntax", message end
-    if frame then
-      local kind, data, name = show(self, frame)
-      if kind then return kind, data, name end
-    else
-      self.at = self.at + 1
-      if not self.chunks[self.at] then break end
-      assert(self.framer:feed(self.chunks[self.at]))
-    end
-  end
-  self.over = true
-  local rest, message = self.framer:finish()
-  if message then return "error", "cut", message end
-  if rest then return self.kind == "json" and "event" or "rest", rest.data, rest.event end
-  return "end"
-end
-
-function Transfer:status() return self.recording.status end
-function Transfer:header(name) return self.recording.headers[name] end
-function Transfer:headers()
-  local lines = {}
-  for name, value in pairs(self.recording.headers) do
-    lines[#lines + 1] = name .. ": " .. value .. "\r\n"
-  end
-  return table.concat(lines)
-end
-function Transfer.ready() return true end
-function Transfer.phase() return "stream" end
-function Transfer.sent() return true end
-function Transfer.touch() end
-function Transfer.expect_end() end
-function Transfer.close() end
 
 -- --- playing -------------------------------------------------------------------------------------
 
@@ -104,7 +37,7 @@ end
 function conformance.play(provider, recording, chunks, skimmer)
   local request = { model = recording.model or "model", messages = {},
     call = { provider = provider, client = client } }
-  local transfer = new_transfer(provider.dialect, recording, chunks, skimmer)
+  local transfer = Transfer.new(provider.dialect, recording, chunks, skimmer)
   local answer = reply.new(transfer, 0, provider.dialect, request)
   local played = { events = {} }
   local opened, err = answer:open()
