@@ -7,7 +7,7 @@ local core = require "llm.core"
 local parts = {
   client = { "llm.client", "new" },
   message = { "llm.message" }, build_conversation = { "llm.message", "build_conversation" },
-  spawn = { "llm.task", "spawn" }, map = { "llm.task", "map" }, sleep = { "llm.task", "sleep" },
+  spawn = { "llm.task", "spawn" }, map = { "llm.map", "map" }, sleep = { "llm.task", "sleep" },
   live = { "llm.task", "live" }, task = { "llm.task" },
   loop = { "llm.task" },
   provider = { "llm.provider", "new" }, extend = { "llm.provider", "extend" },

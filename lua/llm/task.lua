@@ -5,7 +5,6 @@
 -- @module llm.task
 local core = require "llm.core"
 local log = require "llm.log"
-local options = require "llm.options"
 
 local unpack = table.unpack or unpack -- luacheck: ignore
 local running, yield = coroutine.running, coroutine.yield
@@ -34,6 +33,7 @@ local function the_loop()
   return loop
 end
 
+-- Queues a task to be resumed.
 local function push(task)
   last = last + 1
   runnable[last] = task
@@ -79,11 +79,19 @@ local function run_tasks(task)
   end
 end
 
+local function in_foreign_coroutine()
+  local co, is_main = running()
+  return co and not is_main
+end
+
 local resume
 
-local function after_resume(task, ok, yielded, ...)
-  current = nil
-  if not ok then return finish(task, false, yielded) end
+local function after_resume(task, before, ok, yielded, ...)
+  current = before
+  if not ok then
+    task.coroutine = nil -- what its stack held is let go
+    return finish(task, false, yielded)
+  end
   if yielded == DONE then
     if idle_count < MAX_IDLE then
       idle_count = idle_count + 1
@@ -92,13 +100,17 @@ local function after_resume(task, ok, yielded, ...)
     task.coroutine = nil
     return finish(task, true, ...)
   end
+  if yielded == PARK then return end
   -- A host's function yielded inside the task: pass it outward and bring the answer back in.
-  if yielded ~= PARK then return resume(task, coroutine.yield(yielded, ...)) end
+  if in_foreign_coroutine() then return resume(task, yield(yielded, ...)) end
+  return finish(task, false, "a task yielded, and no coroutine is around it to take what it gave")
 end
 
+-- A coroutine inside a task may drive the loop, so that one task runs within another.
 function resume(task, ...)
+  local before = current
   current = task
-  return after_resume(task, coroutine.resume(task.coroutine, ...))
+  return after_resume(task, before, coroutine.resume(task.coroutine, ...))
 end
 
 local function begin(task)
@@ -145,20 +157,15 @@ local function step(seconds)
   run_queued()
 end
 
-local function in_foreign_coroutine()
-  local co, is_main = running()
-  return co and not is_main
-end
-
 --- The one function that waits: until the operation may have become ready. The caller found that it
 -- is not, and looks again afterwards.
 -- @param key what the loop or `wake` calls the operation: its id, or the object itself
 local function wait(key)
   local task = current
+  if task and task.cancelled then error(task.cancelled, 0) end
   if task and running() == task.coroutine then
     if parked[key] then park(key, task) else parked[key] = task end
     yield(PARK)
-    current = task
     if task.cancelled then error(task.cancelled, 0) end
   elseif host and in_foreign_coroutine() then
     host.suspend(function(token) park(key, { token = token }) end)
@@ -177,22 +184,34 @@ function Task:join()
   return self.value
 end
 
---- Ends a task at its next wait with the given error (by default one of kind `cancelled`).
--- @param[opt] err
-function Task:cancel(err)
-  if self.done then return end
-  self.cancelled = err or require("llm.error").new("cancelled", "the task was cancelled")
-  self.joined = true
+local function unpark(task)
   for key, waiter in pairs(parked) do
-    if waiter == self then
+    if waiter == task then
       parked[key] = nil
-      break
+      return
     end
     for i = waiter.several and #waiter or 0, 1, -1 do
-      if waiter[i] == self then table.remove(waiter, i) end
+      if waiter[i] == task then table.remove(waiter, i) end
     end
   end
+end
+
+--- Ends a task with the given error (by default one of kind `cancelled`): one that waits in its
+-- wait, one that runs at its next, one that has not begun at once.
+-- @param[opt] err
+function Task:cancel(err)
+  if self.done or self.cancelled then return end
+  self.cancelled = err or require("llm.error").new("cancelled", "the task was cancelled")
+  self.joined = true
+  if not self.coroutine then return finish(self, false, self.cancelled) end
+  if coroutine.status(self.coroutine) ~= "suspended" then return end
+  unpark(self)
   push(self)
+end
+
+-- A table of `body`, `first`, `second` becomes a task; `run:settle(task)` hears when it has ended.
+local function start(fields)
+  push(setmetatable(fields, Task))
 end
 
 -- A failure that nobody joined must not vanish.
@@ -231,60 +250,13 @@ local function sleep(seconds)
   timer:close()
 end
 
--- One run of map: `running` tasks at a time, each of which starts the next when it ends.
-local Run = {}
-Run.__index = Run
-
-function Run:start()
-  local index = self.next
-  if index > self.count then return end
-  self.next = index + 1
-  push(setmetatable({
-    body = self.body, first = self.list[index], second = index, run = self, joined = true,
-    coroutine = nil, done = nil, ok = nil, value = nil,
-  }, Task))
-end
-
-function Run:settle(task)
-  local index = task.second
-  if task.ok then
-    self.results[index] = task.value
-  else
-    self.failures = self.failures or {}
-    self.failures[index] = task.value
-  end
-  self.finished = self.finished + 1
-  self:start()
-  if self.progress then self.progress(self.finished, self.count, index) end
-  if self.finished == self.count then wake(self) end
-end
-
-local map_options = { concurrency = "number", progress = "function" }
-
---- Calls a function for every element, several at once; the results keep the order.
--- @tparam table list
--- @tparam function body `body(element, index)`; its first result is kept
--- @tparam[opt] table opts `concurrency` (8), `progress(done, total, index)` after each
--- @treturn table results (`n` is their number)
--- @treturn table|nil index -> error of the elements whose function raised, nil when none did
--- @usage local answers = llm.map(questions, function(q) return assert(client:generate_text(q)) end)
-local function map(list, body, opts)
-  opts = options.check(opts, map_options, "llm.map")
-  local run = setmetatable({
-    list = list, body = body, count = #list, next = 1, finished = 0,
-    results = { n = #list }, progress = opts.progress,
-  }, Run)
-  for _ = 1, math.min(opts.concurrency or 8, run.count) do run:start() end
-  while run.finished < run.count do wait(run) end
-  return run.results, run.failures
-end
-
 --- Attaches the adapter of a foreign loop, see llm.host.*; nil detaches it.
 -- @tparam table|nil adapter `suspend(register)` and `wake(token)`
 local function attach(adapter) host = adapter end
 
 return {
-  spawn = spawn, sleep = sleep, map = map, wait = wait, wake = wake, step = step, attach = attach,
+  spawn = spawn, start = start, sleep = sleep, wait = wait, wake = wake, step = step,
+  attach = attach,
   loop = the_loop,
   live = function() return loop and loop:live() or 0 end,
   pollfd = function() return the_loop():pollfd() end,
