@@ -41,8 +41,8 @@ local function unknown(word, known)
 end
 
 --- Reads a script's arguments; `--help` prints the description, a wrong option ends the script.
--- @tparam table spec `usage`, `about` and a list of `{name, text, short=, value=, default=, kind=}`;
--- an option without `value` is a flag
+-- @tparam table spec `usage`, `about` and a list of `{name, text, short=, value=, default=,
+-- kind=}`; an option without `value` is a flag
 -- @tparam table list the arguments, usually `arg`
 -- @treturn table option -> value, and the other arguments at 1, 2 …
 -- @usage local args = llm.args({ usage = "greet [options]", about = "Greets.",

@@ -94,11 +94,9 @@ end
 
 local function load_script(name)
   if name:find("^[%w_-]+$") and name ~= "-" then
-    local module = "scripts." .. name:gsub("-", "_")
-    for _, searcher in ipairs { package.searchers[2] } do
-      local loader = searcher(module)
-      if type(loader) == "function" then return loader end
-    end
+    local carried = package.searchers[2] -- luacheck: ignore (of core/lua/open.c)
+    local loader = carried("scripts." .. name:gsub("-", "_"))
+    if type(loader) == "function" then return loader end
     local file = io.open(name, "rb")
     if not file then
       return nil, ("there is no script %q; llmrun --help lists the installed ones"):format(name)
@@ -169,8 +167,9 @@ local function configure(opts)
   if opts.model then require("llm.config").override { model = opts.model } end
   if opts.config then require("llm.config").override({}, opts.config) end
   if opts.log then
-    local ok = pcall(require("llm.log").configure, opts.log)
-    if not ok then return ("--log must be debug, info, warn, error or off, not %q"):format(opts.log) end
+    if not pcall(require("llm.log").configure, opts.log) then
+      return ("--log must be debug, info, warn, error or off, not %q"):format(opts.log)
+    end
   end
   if opts.dry_run then require("llm.client").Client.dry_run = print end
 end
