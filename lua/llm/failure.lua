@@ -78,7 +78,7 @@ local function text_of(value)
   if type(value) == "table" then return core.json.encode(value) end
 end
 
--- The providers' shapes: {error={message,type,code}}, {error="..."}, {message=}, {detail=},
+-- The providers' shapes: {error={message,type,code}}, {error=""}, {message=}, {detail=},
 -- [{error=}]
 local function read_shape(json)
   if type(json) ~= "table" then return {} end

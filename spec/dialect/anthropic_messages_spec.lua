@@ -219,12 +219,30 @@ describe("anthropic usage", function()
         cache_creation_input_tokens = 200, cache_read_input_tokens = 3000, output_tokens = 1,
         cache_creation = { ephemeral_5m_input_tokens = 50, ephemeral_1h_input_tokens = 150 } } } },
       { type = "message_delta", delta = { stop_reason = "end_turn" }, usage = {
-        output_tokens = 40, input_tokens = json.null,
+        output_tokens = 40, input_tokens = 12, cache_read_input_tokens = json.null,
         output_tokens_details = { thinking_tokens = 30 } } },
       { type = "message_stop" },
     }).response
-    assert.same({ input_tokens = 3210, cached_tokens = 3000, cache_write_tokens = 200,
+    assert.same({ input_tokens = 3212, cached_tokens = 3000, cache_write_tokens = 200,
       cache_write_long_tokens = 150, output_tokens = 40, reasoning_tokens = 30 }, response.usage)
+  end)
+end)
+
+describe("anthropic stream", function()
+  local start = { type = "message_start", message = { model = "m",
+    usage = { input_tokens = 10, output_tokens = 1 } } }
+
+  it("that is cut leaves its output to be estimated, and is awaited", function()
+    local played = play { start, { type = "content_block_delta", index = 0,
+      delta = { type = "text_delta", text = "Hal" } } }
+    assert.equal("truncated", played.err.kind)
+    assert.is_true(played.response.usage.estimated)
+    assert.is_nil(played.is_closed)
+  end)
+
+  it("is over at message_stop", function()
+    assert.is_true(play { start, { type = "message_delta", delta = { stop_reason = "end_turn" } },
+      { type = "message_stop" } }.is_closed)
   end)
 end)
 
@@ -253,7 +271,7 @@ describe("anthropic server", function()
     local answer = { text = "Hi.", reasoning = "Hm.", finish_reason = "tool_calls",
       tool_calls = { { id = "c1", name = "f", arguments = "{\"a\":1}" },
         { id = "c2", name = "g", arguments = "{}" } },
-      usage = { input_tokens = 7, output_tokens = 5, cached_tokens = 3, cache_write_tokens = 0 } }
+      usage = { input_tokens = 7, output_tokens = 5, cached_tokens = 3, cache_write_tokens = 1 } }
     local context, sent = { id = "msg_1", model = "m" }, {}
     local bytes = json.encode(dialect.encode_event("body", answer, context)[1])
     local recording = { status = 200, headers = { ["content-type"] = "application/json" } }

@@ -84,7 +84,9 @@ describe("ollama reply", function()
         tool_calls = name and { { ["function"] = { name = name, arguments = {} } } } } } .. "\n"
     end
     local recording = { status = 200, headers = { ["content-type"] = "application/x-ndjson" } }
-    local response = conformance.play(ollama(), recording, { line "f", line "g", line() }).response
+    local played = conformance.play(ollama(), recording, { line "f", line "g", line() })
+    assert.is_true(played.is_closed)
+    local response = played.response
     assert.same({ { id = "call_1", name = "f", arguments = "{}" },
       { id = "call_2", name = "g", arguments = "{}" } }, response.tool_calls)
     assert.equal("tool_calls", response.finish_reason)

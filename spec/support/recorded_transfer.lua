@@ -68,7 +68,7 @@ function Transfer.ready() return true end
 function Transfer.phase() return "stream" end
 function Transfer.sent() return true end
 function Transfer.touch() end
-function Transfer.expect_end() end
+function Transfer:expect_end() self.is_closed = true end
 function Transfer.close() end
 
 return Transfer
