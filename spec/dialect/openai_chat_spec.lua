@@ -177,7 +177,8 @@ describe("openai_chat server", function()
     assert.same(answer.usage, response.usage)
     local lines = {}
     for _, event in ipairs { { "start" }, { "reasoning", "Hm." }, { "text", "Hi." },
-      { "tool_call", { index = 1, id = "c1", name = "f", arguments = "{\"a\":1}" } },
+      { "tool_call", { index = 1, id = "c1", name = "f" } },
+      { "tool_arguments", { index = 1, text = "{\"a\":1}" } },
       { "finish", "tool_calls" }, { "usage", answer.usage }, { "complete" } } do
       for _, data in ipairs(dialect.encode_event(event[1], event[2], context)) do
         lines[#lines + 1] = "data: " .. (type(data) == "table" and json.encode(data) or data)

@@ -59,9 +59,9 @@ local function decode_usage(usage, reply, is_end)
 end
 
 local finish_reasons = {
-  STOP = "stop", MAX_TOKENS = "length", CONTINUATION = "length", SAFETY = "content_filter",
-  RECITATION = "content_filter", BLOCKLIST = "content_filter", SPII = "content_filter",
-  PROHIBITED_CONTENT = "content_filter", IMAGE_SAFETY = "content_filter",
+  STOP = "stop", FUNCTION_CALL = "tool_calls", MAX_TOKENS = "length", CONTINUATION = "length",
+  SAFETY = "content_filter", RECITATION = "content_filter", BLOCKLIST = "content_filter",
+  SPII = "content_filter", PROHIBITED_CONTENT = "content_filter", IMAGE_SAFETY = "content_filter",
   IMAGE_PROHIBITED_CONTENT = "content_filter", IMAGE_RECITATION = "content_filter",
 }
 

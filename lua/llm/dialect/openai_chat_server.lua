@@ -118,6 +118,10 @@ local encoders = {
     return chunk(context, { tool_calls = { { index = call.index - 1, id = call.id,
       type = "function", ["function"] = { name = call.name, arguments = call.arguments } } } })
   end,
+  tool_arguments = function(piece, context)
+    return chunk(context, { tool_calls = { { index = piece.index - 1,
+      ["function"] = { arguments = piece.text } } } })
+  end,
   finish = function(reason, context) return chunk(context, {}, reason) end,
   usage = function(usage, context)
     local data = envelope(context, "chat.completion.chunk", json.empty_array)
