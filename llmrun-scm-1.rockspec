@@ -11,9 +11,11 @@ external_dependencies = { CURL = { library = "curl" } }
 build = {
   type = "cmake",
   variables = {
-    CMAKE_BUILD_TYPE = "Release",
     CMAKE_INSTALL_PREFIX = "$(PREFIX)",
-    CMAKE_C_FLAGS = "$(CFLAGS)",
+    LLM_LUA = "none",
+    LUA_INCDIR = "$(LUA_INCDIR)",
+    LIBDIR = "$(LIBDIR)",
+    LUADIR = "$(LUADIR)",
   },
 }
 test = { type = "busted" }
