@@ -6,6 +6,7 @@ local cost = require "llm.cost"
 local errors = require "llm.error"
 local exchange = require "llm.exchange"
 local log = require "llm.log"
+local merge = require "llm.merge"
 local message = require "llm.message"
 local options = require "llm.options"
 local providers = require "llm.provider"
@@ -84,7 +85,7 @@ local function bind_provider(opts)
   local address = opts.base_url or environment_url(found) or settings.base_url or found.base_url
   local provider = setmetatable({
     base_url = providers.expand(found, address):gsub("/+$", ""),
-    headers = settings.headers or found.headers,
+    headers = merge(found.headers or {}, settings.headers or {}),
   }, { __index = found })
   local key = find_key(found, opts, settings, address:gsub("/+$", "") == found.base_url)
   check_url(provider.base_url, key, opts.insecure_http)
