@@ -3,6 +3,7 @@
 -- Fields: kind, message, status (HTTP), provider, model, request_id, retry_after (seconds),
 -- retryable, maybe_billed, phase, partial (the Response as far as it came).
 -- @module llm.error
+local core = require "llm.core"
 local secret = require "llm.secret"
 
 local Error = {}
@@ -25,8 +26,9 @@ local names = {
   ModelNotFoundError = { model_not_found = true },
 }
 
+-- Masked before it is cut: half a key is a secret, too.
 local function one_line(text)
-  text = tostring(text):gsub("%s+", " ")
+  text = core.system.neutralise((secret.scrub(tostring(text)):gsub("%s+", " ")))
   if #text > 400 then
     text = text:sub(1, 397):gsub("[\128-\191]*$", ""):gsub("[\192-\255]$", "") .. "..."
   end
@@ -43,7 +45,7 @@ local function new(kind, message, fields)
   local err = setmetatable({}, Error)
   for key, value in pairs(fields or {}) do err[key] = value end
   err.kind = kind
-  err.message = secret.scrub(one_line(message))
+  err.message = one_line(message)
   if err.retryable == nil then err.retryable = kinds[kind] end
   return err
 end

@@ -3,6 +3,7 @@
 -- @module llm.failure
 local core = require "llm.core"
 local headers_of = require "llm.headers"
+local secret = require "llm.secret"
 local url = require "llm.url"
 
 local decode = core.json.decode
@@ -151,7 +152,7 @@ local function classify(status, json)
 end
 
 local function excerpt(text)
-  text = text:gsub("<[sS][tT][yY][lL][eE].-</[^>]*>", " "):gsub("<[^>]*>", " "):gsub("%s+", " ")
+  text = secret.scrub(text):gsub("<[sS][tT][yY][lL][eE].-</[^>]*>", " "):gsub("<[^>]*>", " "):gsub("%s+", " ")
   text = text:gsub("^ ", "")
   return #text > 120 and text:sub(1, 117) .. "..." or text
 end

@@ -1,37 +1,32 @@
 --- Credentials: where they come from, and keeping them out of everything that is shown or stored.
 -- @module llm.secret
-local system = require("llm.core").system
+local core = require "llm.core"
 
-local known = {} -- every form of every credential seen -> true
+local known = {} -- every form of every credential seen, the longest first
 local SHORTEST = 6 -- shorter ones would mask ordinary words
 
 local function percent(text)
   return (text:gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
 end
 
-local digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-local function base64(text)
-  return (text:gsub("..?.?", function(group)
-    local a, b, c = group:byte(1, 3)
-    local n = a * 65536 + (b or 0) * 256 + (c or 0)
-    local out = ""
-    for i = 3, 0, -1 do
-      local d = math.floor(n / 64 ^ i) % 64
-      out = out .. digits:sub(d + 1, d + 1)
-    end
-    return out:sub(1, #group + 1) .. ("="):rep(3 - #group)
-  end))
+-- The longest first, since one may be a part of another.
+local function add(form)
+  local at = 1
+  while known[at] and #known[at] >= #form do
+    if known[at] == form then return end
+    at = at + 1
+  end
+  table.insert(known, at, form)
 end
 
 --- Remembers a credential, so that scrub masks it in plain, percent-encoded and base64 form.
 -- @tparam string value
 -- @treturn string the same value
 local function remember(value)
-  if #value >= SHORTEST and not known[value] then
-    known[value] = true
-    known[percent(value)] = true
-    known[(base64(value):gsub("=+$", ""))] = true
+  if #value >= SHORTEST then
+    add(value)
+    add(percent(value))
+    add((core.base64.encode(value):gsub("=+$", "")))
   end
   return value
 end
@@ -49,8 +44,8 @@ end
 -- @tparam string text
 -- @treturn string
 local function scrub(text)
-  for value in pairs(known) do
-    if text:find(value, 1, true) then text = plain_replace(text, value) end
+  for _, form in ipairs(known) do
+    if text:find(form, 1, true) then text = plain_replace(text, form) end
   end
   return text
 end
@@ -70,11 +65,11 @@ function sources.file(path)
   if not file then return nil, "cannot read the key file: " .. message end
   local value = trim(file:read(65536) or "")
   file:close()
-  local mode = system.mode(path)
+  if value == "" then return nil, "the key file " .. path .. " is empty" end
+  local mode = core.system.mode(path)
   if mode and mode % 64 > 0 then
     io.stderr:write("llmrun: warning: ", path, " is open to other users; chmod 600 it\n")
   end
-  if value == "" then return nil, "the key file " .. path .. " is empty" end
   return value
 end
 
@@ -82,7 +77,7 @@ function sources.cmd(command)
   local pipe, message = io.popen(command, "r")
   if not pipe then return nil, "cannot run the key command: " .. message end
   local value = trim(pipe:read("*a") or "")
-  pipe:close()
+  if not pipe:close() then return nil, "the key command failed" end
   if value == "" then return nil, "the key command printed nothing" end
   return value
 end
@@ -100,4 +95,4 @@ local function resolve(reference)
   return remember(value)
 end
 
-return { resolve = resolve, remember = remember, scrub = scrub, base64 = base64, percent = percent }
+return { resolve = resolve, remember = remember, scrub = scrub, percent = percent }
