@@ -2,13 +2,15 @@
  * spans overlap: split and hash all, look all up, then write the ids in order. */
 #include "encode.h"
 
-#include <stdlib.h>
+#include <sys/mman.h>
 
 #include "bpe.h"
 
 enum {
     STRETCH = 64,           /* spans */
-    CACHE_BITS = 16,        /* log2 of the number of entries */
+    FIRST_BITS = 9,         /* log2 of the number of entries of the cache: 32 KiB */
+    FULL_BITS = 16,         /* and when those have been used up: 4 MiB */
+    HUGE_PAGE = 2 << 20,    /* bytes */
     CACHED_LEN = 29,        /* bytes of a span, and */
     CACHED_IDS = 8,         /* ids of it, that an entry holds */
     KEPT_BYTES = 256 << 10, /* of e->ids, between calls */
@@ -27,14 +29,44 @@ void llm_encoder_init(llm_encoder *e, const llm_encoding *encoding) {
     e->vocab = llm_vocab_at(encoding->vocab, encoding->n_ranks);
 }
 
+static void free_cache(llm_encoder *e) {
+    if (e->mapping) munmap(e->mapping, e->mapping_len);
+}
+
 void llm_encoder_clear(llm_encoder *e) {
-    free(e->cache);
+    free_cache(e);
     llm_buffer_clear(&e->ids);
     llm_buffer_clear(&e->dead);
 }
 
+/* A new cache of so many entries, empty. The large one lies in huge pages if there are any: a page
+ * fault costs more than a merge. */
+static int new_cache(llm_encoder *e, unsigned bits) {
+    size_t size = sizeof(memory) << bits, len = size < HUGE_PAGE ? size : size + HUGE_PAGE;
+    void *mapping = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping == MAP_FAILED) return LLM_ENOMEM;
+    free_cache(e);
+    e->mapping = e->cache = mapping;
+    e->mapping_len = len;
+    e->cache_bits = bits;
+    e->remembered = 0;
+    if (size < HUGE_PAGE) return 0;
+    e->cache = (void *)((char *)mapping + (HUGE_PAGE - (uintptr_t)mapping % HUGE_PAGE));
+    madvise(e->cache, size, MADV_HUGEPAGE);
+    return 0;
+}
+
+/* Small texts must not pay for what large ones need. */
+static int grow_cache(llm_encoder *e) {
+    if (!e->cache) return new_cache(e, FIRST_BITS);
+    if (e->cache_bits == FULL_BITS || e->remembered >> FIRST_BITS == 0) return 0;
+    llm_vocab_load(&e->vocab);
+    new_cache(e, FULL_BITS); /* if there is no memory for it the small one stays */
+    return 0;
+}
+
 static memory *entry_of(const llm_encoder *e, const llm_span *s) {
-    return &e->cache[s->hash >> 16 & (((size_t)1 << CACHE_BITS) - 1)];
+    return &e->cache[s->hash >> 16 & (((size_t)1 << e->cache_bits) - 1)];
 }
 
 static void find_all(const llm_encoder *e, const llm_span *spans, size_t n, uint32_t *ranks) {
@@ -82,6 +114,7 @@ static size_t recall(llm_encoder *e, const llm_span *s, const uint8_t *end, uint
     }
     size_t n = merge(e, s, end, ids);
     if (n > CACHED_IDS) return n;
+    e->remembered++;
     memcpy(entry->key, key, sizeof key);
     entry->key[3] |= (uint64_t)n << COUNT_SHIFT;
     memcpy(entry->ids, ids, n * sizeof *ids);
@@ -109,8 +142,7 @@ static int make_room(llm_encoder *e, const llm_span *spans, size_t n) {
 int64_t llm_encoder_next(llm_encoder *e, llm_cursor *text) {
     llm_span spans[STRETCH];
     uint32_t ranks[STRETCH];
-    if (!e->cache) e->cache = calloc((size_t)1 << CACHE_BITS, sizeof *e->cache);
-    if (!e->cache) return LLM_ENOMEM;
+    if (grow_cache(e) != 0) return LLM_ENOMEM;
     size_t n_spans = e->split(&e->vocab, text, spans, STRETCH), n = 0;
     if (n_spans == 0) return 0;
     if (make_room(e, spans, n_spans) != 0) return LLM_ENOMEM;

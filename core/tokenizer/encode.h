@@ -1,5 +1,5 @@
 /* encode: spans to ids. What the vocabulary does not know is merged once and remembered in a cache
- * of 4 MiB, so that a long-lived program does not grow. Owned by one tokenizer: one thread. */
+ * of at most 4 MiB, so that a long-lived program does not grow. Owned by one tokenizer: one thread. */
 #ifndef LLM_TOKENIZER_ENCODE_H
 #define LLM_TOKENIZER_ENCODE_H
 
@@ -9,9 +9,13 @@
 typedef struct llm_encoder {
     llm_vocab vocab;
     llm_splitter *split;
-    struct llm_memory *cache; /* NULL until the first text */
-    llm_buffer ids;           /* uint32_t: what the latest call made */
-    llm_buffer dead;          /* for llm_bpe_encode: all zero */
+    struct llm_memory *cache; /* NULL until the first text; inside mapping */
+    void *mapping;
+    size_t mapping_len;  /* bytes */
+    size_t remembered;   /* entries written since the cache is this large */
+    unsigned cache_bits; /* log2 of the number of entries */
+    llm_buffer ids;      /* uint32_t: what the latest call made */
+    llm_buffer dead;     /* for llm_bpe_encode: all zero */
 } llm_encoder;
 
 void llm_encoder_init(llm_encoder *e, const llm_encoding *encoding);

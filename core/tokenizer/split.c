@@ -6,6 +6,9 @@
 
 enum { END_OF_TEXT = LLM_CLASS_NEWLINE + 1 }; /* one class more; in none of the sets below */
 
+/* Each pattern becomes one function, whatever the compiler thinks of its size. */
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 #define SET(name) (1u << LLM_CLASS_##name)
 static const unsigned LETTERS = SET(UPPER) | SET(LOWER) | SET(LETTER);
 static const unsigned NOT_LOWER = SET(UPPER) | SET(LETTER) | SET(MARK);
@@ -41,8 +44,7 @@ static unsigned peek_far(text *t, const uint8_t *p, const uint8_t **next) {
     return llm_vocab_class(t->classes, (uint32_t)(p[0] & 7) << 18 | code << 6 | (p[3] & 0x3F));
 }
 
-static inline __attribute__((always_inline)) unsigned peek(
-    text *t, const uint8_t *p, const uint8_t **next) {
+static ALWAYS_INLINE unsigned peek(text *t, const uint8_t *p, const uint8_t **next) {
     if (p == t->end) return END_OF_TEXT;
     if (*p >= 0x80) return peek_far(t, p, next);
     *next = p + 1;
@@ -56,7 +58,7 @@ static inline const uint8_t *skip(text *t, const uint8_t *p, unsigned set) {
 }
 
 /* The high bit of each byte of eight that is not an ASCII character from low to high. */
-static inline uint64_t outside(uint64_t eight, uint8_t low, uint8_t high) {
+static ALWAYS_INLINE uint64_t outside(uint64_t eight, uint8_t low, uint8_t high) {
     const uint64_t ones = 0x0101010101010101, tops = 0x80 * ones;
     uint64_t seven = eight & ~tops;
     return (~(seven + (0x80 - low) * ones) | (seven + (0x7F - high) * ones) | eight) & tops;
@@ -64,7 +66,7 @@ static inline uint64_t outside(uint64_t eight, uint8_t low, uint8_t high) {
 
 /* Behind the characters from low to high at p, eight at a time. A bit in fold is set in each
  * character before it is compared. */
-static inline const uint8_t *skip_range(
+static ALWAYS_INLINE const uint8_t *skip_range(
     const text *t, const uint8_t *p, uint8_t fold, uint8_t low, uint8_t high) {
     for (; t->end - p >= 8; p += 8) {
         uint64_t eight = llm_vocab_word(p) | fold * (uint64_t)0x0101010101010101;
@@ -85,7 +87,8 @@ static inline const uint8_t *skip_han(text *t, const uint8_t *p) {
 
 /* skip() for sets that hold the small ASCII letters, or all (fold is 0x20), and Lo: those it takes
  * in long strides. */
-static inline const uint8_t *skip_letters(text *t, const uint8_t *p, unsigned set, uint8_t fold) {
+static ALWAYS_INLINE const uint8_t *skip_letters(
+    text *t, const uint8_t *p, unsigned set, uint8_t fold) {
     p = skip_range(t, p, fold, 'a', 'z');
     if (p == t->end || *p < 0x80) return p;
     return skip(t, skip_han(t, p), set);
@@ -123,7 +126,7 @@ static inline const uint8_t *white(text *t, const uint8_t *start, unsigned newli
 }
 
 /* '(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-static inline const uint8_t *piece_gpt2(text *t, const uint8_t *p) {
+static ALWAYS_INLINE const uint8_t *piece_gpt2(text *t, const uint8_t *p) {
     const uint8_t *end = contraction(t, p, 0), *next = p;
     if (end > p) return end;
     const uint8_t *run = *p == ' ' ? p + 1 : p;
@@ -136,7 +139,7 @@ static inline const uint8_t *piece_gpt2(text *t, const uint8_t *p) {
 
 /* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
  * \s*[\r\n]+|\s+(?!\S)|\s+ */
-static inline const uint8_t *piece_cl100k(text *t, const uint8_t *p) {
+static ALWAYS_INLINE const uint8_t *piece_cl100k(text *t, const uint8_t *p) {
     const uint8_t *end = contraction(t, p, 0x20), *next = p, *after = p;
     if (end > p) return end;
     unsigned class = peek(t, p, &next);
@@ -156,7 +159,7 @@ static inline const uint8_t *piece_cl100k(text *t, const uint8_t *p) {
 /* [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+ at p: its end, or NULL; *run is where
  * the first half ends when it takes all it can. When no small letter follows, the second half has
  * to be given back one character of the first that both allow, and the last such is where it ends. */
-static inline const uint8_t *cased(text *t, const uint8_t *p, const uint8_t **run) {
+static ALWAYS_INLINE const uint8_t *cased(text *t, const uint8_t *p, const uint8_t **run) {
     const uint8_t *next, *both = NULL;
     unsigned class;
     *run = p;
@@ -171,7 +174,7 @@ static inline const uint8_t *cased(text *t, const uint8_t *p, const uint8_t **ru
 }
 
 /* The two word alternatives of o200k at p, a character of this class: the end, or NULL. */
-static inline const uint8_t *word_o200k(
+static ALWAYS_INLINE const uint8_t *word_o200k(
     text *t, const uint8_t *p, unsigned class, const uint8_t *next) {
     const uint8_t *word = is_in(LETTERS, class) ? p : next, *run, *own;
     const uint8_t *end = cased(t, word, &run);
@@ -184,7 +187,7 @@ static inline const uint8_t *word_o200k(
 /* [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|…)?|
  * [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|…)?|
  * \p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
-static inline const uint8_t *piece_o200k(text *t, const uint8_t *p) {
+static ALWAYS_INLINE const uint8_t *piece_o200k(text *t, const uint8_t *p) {
     const uint8_t *next = p, *after;
     unsigned class = peek(t, p, &next);
     if (class == LLM_CLASS_NUMBER) return three_numbers(t, p);
@@ -201,7 +204,7 @@ static inline const uint8_t *piece_o200k(text *t, const uint8_t *p) {
 }
 
 /* Here, where the search for the next boundary leaves the processor idle. */
-static inline void hash_span(const llm_vocab *v, llm_span *span, const uint8_t *end) {
+static ALWAYS_INLINE void hash_span(const llm_vocab *v, llm_span *span, const uint8_t *end) {
     if (span->len <= LLM_VOCAB_SHORT) {
         span->key = llm_vocab_key(span->at, span->len, end);
         span->hash = llm_vocab_hash(span->key);
@@ -212,7 +215,7 @@ static inline void hash_span(const llm_vocab *v, llm_span *span, const uint8_t *
     }
 }
 
-static inline size_t fill(
+static ALWAYS_INLINE size_t fill(
     piece *one, const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
     text t = {v, c->end, c->wide};
     const uint8_t *p = c->at, *stop = c->piece_end;

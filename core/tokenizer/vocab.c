@@ -1,6 +1,8 @@
 /* vocab: see vocab.h. */
 #include "vocab.h"
 
+#include <sys/mman.h>
+
 llm_vocab llm_vocab_at(const llm_vocab_head *head, uint32_t n_ranks) {
     const uint8_t *base = (const uint8_t *)head;
     return (llm_vocab){
@@ -19,6 +21,15 @@ llm_vocab llm_vocab_at(const llm_vocab_head *head, uint32_t n_ranks) {
         .class_blocks = base + head->class_blocks,
     };
 }
+
+#ifdef MADV_POPULATE_READ /* Linux 5.14 */
+void llm_vocab_load(const llm_vocab *v) {
+    uintptr_t first = (uintptr_t)v->slots / 4096 * 4096; /* data.c puts vocabularies on pages */
+    madvise((void *)first, (uintptr_t)v->class_index - first, MADV_POPULATE_READ);
+}
+#else
+void llm_vocab_load(const llm_vocab *v) { (void)v; }
+#endif
 
 uint32_t llm_vocab_probe_long(const llm_vocab *v, const uint8_t *p, size_t len, uint64_t hash) {
     if (len > LLM_VOCAB_LONGEST) return LLM_VOCAB_NONE;

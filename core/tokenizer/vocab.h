@@ -77,6 +77,9 @@ typedef struct llm_vocab {
 /* The vocabulary compiled at head, cut to its first n_ranks ranks. */
 llm_vocab llm_vocab_at(const llm_vocab_head *head, uint32_t n_ranks);
 
+/* Maps all pages of the vocabulary at once: what touches most of them anyway is spared the faults. */
+void llm_vocab_load(const llm_vocab *v);
+
 /* The rank of the len bytes at p, more than LLM_VOCAB_SHORT; hash is llm_vocab_hash_long. */
 uint32_t llm_vocab_probe_long(const llm_vocab *v, const uint8_t *p, size_t len, uint64_t hash);
 
