@@ -84,8 +84,9 @@ static int run(lua_State *L) {
 static int flush_output(int status) {
     if (fflush(stdout) == 0 && !ferror(stdout)) return status;
     if (errno == EPIPE || caught == SIGPIPE) return 128 + SIGPIPE;
+    if (status) return status; /* something was said already */
     fprintf(stderr, "llmrun: cannot write the output: %s\n", strerror(errno));
-    return status ? status : 1;
+    return 1;
 }
 
 static int panic(lua_State *L) {

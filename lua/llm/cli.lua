@@ -24,7 +24,7 @@ Exit codes: 0 ok, 1 script error, 2 usage, 3 authentication, 4 rate limit or quo
   failed, 130 interrupted, 141 closed pipe]]
 
 local exit_codes = {
-  invalid_request = 1, authentication = 3, permission = 3, rate_limit = 4, quota = 4, timeout = 5,
+  authentication = 3, permission = 3, rate_limit = 4, quota = 4, timeout = 5,
   model_not_found = 6, context_length = 6, provider_unavailable = 6, protocol = 6, network = 7,
   content_filter = 8, budget = 9, schema = 10, truncated = 11, cancelled = 130,
 }
@@ -147,8 +147,9 @@ end
 local function report(value)
   if value.kind then
     if value.dry_run then return 0 end
-    local hint = advice[value.kind]
+    local hint = not value.message:find("; ", 1, true) and advice[value.kind]
     io.stderr:write("llmrun: ", tostring(value), hint and ("; " .. hint) or "", "\n")
+    if value.kind == "invalid_request" then return value.status and 6 or 2 end
     return exit_codes[value.kind] or 1
   end
   if value.exit then return value.exit end

@@ -1,6 +1,7 @@
 --- Discover: which provider answers when the caller did not say.
 -- @module llm.discover
 local core = require "llm.core"
+local options = require "llm.options"
 local providers = require "llm.provider"
 local task = require "llm.task"
 
@@ -87,7 +88,11 @@ local function choose(opts, settings)
   if opts.base_url then
     opts.provider = "openai"
   elseif model then
-    opts.provider = by_price_table(model) or configured(settings) or "openai"
+    opts.provider = by_price_table(model) or configured(settings)
+    if not opts.provider then
+      options.refuse("model", ("nobody is configured who offers %q; name it as provider/model, "
+        .. "or set base_url"):format(model))
+    end
   else
     opts.provider = configured(settings)
     if not opts.provider and not choose_local(opts) then
