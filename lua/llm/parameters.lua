@@ -41,15 +41,16 @@ end
 --- The request as this model takes it.
 -- @tparam table request canonical
 -- @tparam table provider
--- @tparam[opt] table refuses names that the dialect cannot express
+-- @tparam table|boolean ... lists of names that the dialect cannot express; false: none
 -- @treturn table a copy without what is left out
 -- @treturn nil, problem
-local function settle(request, provider, refuses)
+local function settle(request, provider, ...)
   local settled = {}
   for name, value in pairs(request) do settled[name] = value end
   settled.defaulted = request.defaulted or {}
-  local lists = { refuses or {}, (provider.quirks or {}).refuses or {},
+  local lists = { (provider.quirks or {}).refuses or {},
     row_of(provider, request.model).refuses or {} }
+  for i = 1, select("#", ...) do lists[i + 2] = (select(i, ...)) or {} end
   for i = 1, #lists do
     local ok, problem = leave_out(settled, provider, lists[i])
     if not ok then return nil, problem end

@@ -97,7 +97,7 @@ describe("anthropic request", function()
       return body and body.tool_choice, problem
     end
     assert.same({ type = "any" }, choice { tool_choice = "required" })
-    assert.same({ type = "none" }, choice { tool_choice = "none" })
+    assert.same({ type = "none" }, choice { tool_choice = "none", parallel_tool_calls = false })
     assert.same({ type = "tool", name = "f", disable_parallel_tool_use = true },
       choice { tool_choice = { name = "f" }, parallel_tool_calls = false })
     assert.same({ type = "auto", disable_parallel_tool_use = true },

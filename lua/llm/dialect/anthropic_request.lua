@@ -26,7 +26,7 @@ local function encode_tool_choice(request)
   if not choice and not (one_by_one and request.tools) then return nil end
   local encoded = type(choice) == "table" and { type = "tool", name = choice.name }
     or { type = choices[choice or "auto"] or choice }
-  if one_by_one then encoded.disable_parallel_tool_use = true end
+  if one_by_one and choice ~= "none" then encoded.disable_parallel_tool_use = true end
   return encoded
 end
 
@@ -38,7 +38,6 @@ local function encode_effort(body, request, row)
   local effort = request.reasoning_effort
   if not effort then return true end
   if effort == "none" then
-    if row.cannot_stop then return nil, "always reasons; reasoning_effort cannot be none" end
     if row.thinking ~= "budget" then body.thinking = { type = "disabled" } end
   elseif row.thinking == "budget" then
     local budget = math.min(budgets[effort] or budgets.medium, body.max_tokens - 1)
@@ -54,15 +53,15 @@ end
 local unknown = { "seed", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs",
   "logit_bias", "prompt_cache_key" }
 
--- Which parameters this request cannot have: a budget rules out others.
+-- Which parameters this model, or this way of thinking, rules out.
 local function refused(request, row)
-  local names = {}
-  for i, name in ipairs(unknown) do names[i] = name end
-  local has_budget = row.thinking == "budget" and request.reasoning_effort
-    and request.reasoning_effort ~= "none"
-  local is_forced = request.tool_choice == "required" or type(request.tool_choice) == "table"
-  if has_budget then names[#names + 1] = "temperature" end
-  if is_forced and (row.free_tools or has_budget) then names[#names + 1] = "tool_choice" end
+  local names, effort, choice = {}, request.reasoning_effort, request.tool_choice
+  local has_budget = row.thinking == "budget" and effort and effort ~= "none"
+  if has_budget then names[1] = "temperature" end
+  if row.cannot_stop and effort == "none" then names[1] = "reasoning_effort" end
+  if (row.free_tools or has_budget) and (choice == "required" or type(choice) == "table") then
+    names[#names + 1] = "tool_choice"
+  end
   return names
 end
 
@@ -102,7 +101,7 @@ local function encode_request(request, provider)
   local quirks = provider.quirks or {}
   local row = parameters.row_of(provider, request.model)
   local problem
-  request, problem = parameters.settle(request, provider, refused(request, row))
+  request, problem = parameters.settle(request, provider, unknown, refused(request, row))
   if not request then return nil, problem end
   local path, model = path_of(request, quirks)
   if not path then return nil, model end

@@ -15,7 +15,6 @@ local function encode_thinking(effort, row)
     local budget = math.max(budgets[effort] or budgets.medium, row.least or 0)
     return { thinkingBudget = budget, includeThoughts = budget > 0 }
   end
-  if effort == "none" then return nil, "always reasons; reasoning_effort cannot be none" end
   if effort == "minimal" then effort = row.least or effort end
   return { thinkingLevel = effort, includeThoughts = true }
 end
@@ -42,8 +41,6 @@ local function encode_tool_choice(choice)
 end
 
 local function encode_config(request, row)
-  local thinking, problem = encode_thinking(request.reasoning_effort, row)
-  if problem then return nil, request.model .. " " .. problem end
   local is_ours = row.own_temperature and request.defaulted.temperature
   local stop, schema = request.stop, request.response_schema
   return {
@@ -53,21 +50,23 @@ local function encode_config(request, row)
     presencePenalty = request.presence_penalty, frequencyPenalty = request.frequency_penalty,
     responseLogprobs = request.logprobs, logprobs = request.top_logprobs,
     responseMimeType = schema and "application/json", responseJsonSchema = schema,
-    thinkingConfig = thinking,
+    thinkingConfig = encode_thinking(request.reasoning_effort, row),
   }
 end
 
 local unknown = { "logit_bias", "parallel_tool_calls", "user", "metadata", "prompt_cache_key" }
+local unknown_effort = { "reasoning_effort" } -- where thinking cannot be switched off
 
 local function encode_request(request, provider)
   local row = parameters.row_of(provider, request.model)
-  local problem, contents, system, config
-  request, problem = parameters.settle(request, provider, unknown)
+  local cannot_stop = row.thinking ~= "budget" and request.reasoning_effort == "none"
+  local problem
+  request, problem = parameters.settle(request, provider, unknown,
+    cannot_stop and unknown_effort)
   if not request then return nil, problem end
-  contents, system = encode_contents(request, row)
+  local contents, system = encode_contents(request, row)
   if not contents then return nil, system end
-  config, problem = encode_config(request, row)
-  if not config then return nil, problem end
+  local config = encode_config(request, row)
   local model, fault = url.segment((request.model:gsub("^models/", "")))
   if not model then return nil, fault end
   local body = {

@@ -83,10 +83,7 @@ local unknown_choice = { "tool_choice" } -- a call cannot be forced
 local function encode_request(request, provider)
   local is_forced = request.tool_choice == "required" or type(request.tool_choice) == "table"
   local problem, messages
-  request, problem = parameters.settle(request, provider, unknown)
-  if request and is_forced then
-    request, problem = parameters.settle(request, provider, unknown_choice)
-  end
+  request, problem = parameters.settle(request, provider, unknown, is_forced and unknown_choice)
   if not request then return nil, problem end
   messages, problem = encode_messages(request.messages)
   if not messages then return nil, problem end
