@@ -14,50 +14,6 @@ local function parse(block)
   return headers
 end
 
-local units = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
-
--- "6m0s", "120ms", "1.5" (seconds) or an RFC 3339 time -> seconds from now
-local function seconds_of(text)
-  if tonumber(text) then return tonumber(text) end
-  local y, mo, d, h, mi, s = text:match("^(%d+)-(%d+)-(%d+)[Tt](%d+):(%d+):(%d+)")
-  if y then
-    local offset = os.time() - os.time(os.date("!*t"))
-    local at = os.time { year = y, month = mo, day = d, hour = h, min = mi, sec = s } + offset
-    return math.max(0, at - os.time())
-  end
-  local total
-  for amount, unit in text:gmatch("([%d.]+)(%a+)") do
-    if not tonumber(amount) or not units[unit] then return nil end
-    total = (total or 0) + tonumber(amount) * units[unit]
-  end
-  return total
-end
-
-local what = { limit = true, remaining = true, reset = true }
-
---- The rate limits that the headers tell: `requests_limit`, `requests_remaining`,
--- `requests_reset` (seconds from now), the same for `tokens`, `input_tokens`, `output_tokens`.
--- @tparam table headers
--- @treturn table|nil nil when there are none
-local function rate_limit(headers)
-  local found
-  for name, value in pairs(headers) do
-    local rest = name:match("ratelimit%-(.+)$")
-    local first, second = (rest or ""):match("^([%a%-]-)%-?(%a+)$")
-    local kind, subject = second, first
-    if first and what[first:match("^%a+") or ""] then -- x-ratelimit-limit-requests
-      kind, subject = rest:match("^(%a+)%-?(.*)$")
-    end
-    if kind and what[kind] then
-      local number = kind == "reset" and seconds_of(value) or tonumber(value)
-      subject = subject == "" and "requests" or subject:gsub("-", "_")
-      found = found or {}
-      found[subject .. "_" .. kind] = number
-    end
-  end
-  return found
-end
-
 local id_headers = {
   "x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "x-generation-id",
   "mistral-correlation-id", "cf-ray",
@@ -109,10 +65,62 @@ local function read_date(text)
   end
 end
 
+--- Unix time of a date as RFC 3339 writes it: `2026-11-22T09:00:00Z`, `…T11:00:00+02:00`.
+-- @treturn number|nil nil for anything else
+local function unix_time(text)
+  local year, month, day, hour, minute, second, zone =
+    tostring(text):match("^(%d%d%d%d)-(%d%d)-(%d%d)[Tt](%d%d):(%d%d):(%d%d)[%d.]*(%S+)$")
+  local sign, hours, minutes = (zone or ""):match("^([+-])(%d%d):(%d%d)$")
+  if not sign and zone ~= "Z" and zone ~= "z" then return nil end
+  local time = days_from_civil(tonumber(year), tonumber(month), tonumber(day)) * 86400
+    + hour * 3600 + minute * 60 + second
+  return sign and time - tonumber(sign .. 1) * (hours * 3600 + minutes * 60) or time
+end
+
 local function read_number(text)
   if not text or not text:find("^%s*%d*%.?%d+%s*$") then return nil end
   local number = tonumber(text)
   return number < math.huge and number or nil
+end
+
+local units = { ms = 0.001, s = 1, m = 60, h = 3600, d = 86400 }
+
+-- "6m0s", "120ms", "1.5" (seconds) or an RFC 3339 time -> seconds from now
+local function read_wait(text, now)
+  local at = unix_time(text)
+  if at then return math.max(0, at - now) end
+  local total = read_number(text)
+  for amount, unit in text:gmatch("([%d.]+)(%a+)") do
+    if not read_number(amount) or not units[unit] then return nil end
+    total = (total or 0) + tonumber(amount) * units[unit]
+  end
+  return total
+end
+
+local what = { limit = true, remaining = true, reset = true }
+
+--- The rate limits that the headers tell: `requests_limit`, `requests_remaining`,
+-- `requests_reset` (seconds from now), the same for `tokens`, `input_tokens`, `output_tokens`.
+-- @tparam table headers
+-- @tparam[opt] number now Unix time, `os.time()` by default
+-- @treturn table|nil nil when there are none
+local function rate_limit(headers, now)
+  local found
+  for name, value in pairs(headers) do
+    local rest = name:match("ratelimit%-(.+)$")
+    local first, second = (rest or ""):match("^([%a%-]-)%-?(%a+)$")
+    local kind, subject = second, first
+    if first and what[first:match("^%a+") or ""] then -- x-ratelimit-limit-requests
+      kind, subject = rest:match("^(%a+)%-?(.*)$")
+    end
+    if kind and what[kind] then
+      local number = kind == "reset" and read_wait(value, now or os.time()) or read_number(value)
+      subject = subject == "" and "requests" or subject:gsub("-", "_")
+      found = found or {}
+      found[subject .. "_" .. kind] = number
+    end
+  end
+  return found
 end
 
 --- How long the provider asks to wait.
@@ -133,5 +141,6 @@ local function retry_after(headers, now)
 end
 
 return {
-  parse = parse, rate_limit = rate_limit, request_id = request_id, retry_after = retry_after,
+  parse = parse, unix_time = unix_time, rate_limit = rate_limit, request_id = request_id,
+  retry_after = retry_after,
 }
