@@ -74,7 +74,7 @@ static long read_unit(const char *p, const char *end) {
     return unit;
 }
 
-/* At the digits of \uXXXX; takes the second half of a surrogate pair along. */
+/* At the four digits of a \u escape; takes the second half of a surrogate pair along. */
 static const char *read_unicode(const char *p, const char *end, unsigned long *code) {
     long high = read_unit(p, end);
     if (high < 0) return NULL;

@@ -1,5 +1,5 @@
 /* compat: the Lua 5.4 C API names that 5.3 and LuaJIT lack, nothing more.
- * Law: core never calls Lua, so no lua_call, lua_pcall, lua_resume, lua_yield here or anywhere. */
+ * Law: core never calls Lua, so what calls or resumes a function is not here or anywhere. */
 #ifndef LLM_LUA_COMPAT_H
 #define LLM_LUA_COMPAT_H
 
@@ -40,6 +40,19 @@ static inline void llm_lua_setkeep(lua_State *L, int index) {
     lua_insert(L, -2);
     lua_rawseti(L, -2, 1);
     lua_setfenv(L, index);
+#endif
+}
+
+/* Pushes what llm_lua_setkeep keeps. Allocates nothing, raises nothing. */
+static inline void llm_lua_pushkeep(lua_State *L, int index) {
+#if LUA_VERSION_NUM >= 504
+    lua_getiuservalue(L, index, 1);
+#elif LUA_VERSION_NUM == 503
+    lua_getuservalue(L, index);
+#else
+    lua_getfenv(L, index);
+    lua_rawgeti(L, -1, 1);
+    lua_remove(L, -2);
 #endif
 }
 
