@@ -119,16 +119,28 @@ static int http_start(lua_State *L) {
     bool skims = !lua_isnoneornil(L, 4);
     if (skims) request.skim = llm_lua_unbox(L, 4, skim_class);
     llm_err err;
-    void **slot = llm_lua_box(L, transfer_class, skims ? 4 : 0);
+    llm_lua_box(L, transfer_class, skims ? 4 : 0); /* for show */
+    void **slot = llm_lua_box(L, transfer_class, -1);
     *slot = llm_transfer_start(http, &request, &err);
     if (!*slot) return llm_lua_failure(L, &err);
     lua_pushinteger(L, (lua_Integer)llm_transfer_op(*slot)->id);
     return 2;
 }
 
-/* next() -> "text", text | "event", data, name | "rest", data, name | "end" | "error", code, message | nil: wait */
-static int transfer_next(lua_State *L) {
+/* Pushing may collect garbage, and a finalizer may close or pull this very transfer: while bytes of
+ * its own are pushed it belongs to the box that its box keeps and that nobody else knows. */
+static int show(lua_State *L, int (*push)(lua_State *L, llm_transfer *t)) {
     llm_transfer *t = llm_lua_self(L);
+    void **slot = lua_touserdata(L, 1);
+    llm_lua_pushkeep(L, 1);
+    void **guard = lua_touserdata(L, -1);
+    *slot = NULL, *guard = t;
+    int count = push(L, t);
+    *slot = t, *guard = NULL;
+    return count;
+}
+
+static int push_next(lua_State *L, llm_transfer *t) {
     llm_item item;
     if (llm_transfer_next(t, &item) == 0) return 0;
     switch (item.kind) {
@@ -150,6 +162,10 @@ static int transfer_next(lua_State *L) {
         return 3;
     }
 }
+
+/* next() -> "text", text | "event", data, name | "rest", data, name | "end" |
+ * "error", code, message | nil: wait */
+static int transfer_next(lua_State *L) { return show(L, push_next); }
 
 static int transfer_ready(lua_State *L) {
     llm_transfer *t = llm_lua_self(L);
@@ -173,22 +189,28 @@ static int transfer_status(lua_State *L) {
     return 1;
 }
 
-/* header(name in lower case) -> value | nil */
-static int transfer_header(lua_State *L) {
+static int push_header(lua_State *L, llm_transfer *t) {
     size_t len;
-    const char *name = luaL_checkstring(L, 2);
-    const char *value = llm_transfer_header(llm_lua_self(L), name, &len);
+    const char *value = llm_transfer_header(t, lua_tostring(L, 2), &len);
     if (!value) return 0;
     lua_pushlstring(L, value, len);
     return 1;
 }
 
-/* headers() -> the header block: "name: value\r\n" lines */
-static int transfer_headers(lua_State *L) {
-    const llm_buffer *block = llm_transfer_headers(llm_lua_self(L));
+/* header(name in lower case) -> value | nil */
+static int transfer_header(lua_State *L) {
+    luaL_checkstring(L, 2);
+    return show(L, push_header);
+}
+
+static int push_headers(lua_State *L, llm_transfer *t) {
+    const llm_buffer *block = llm_transfer_headers(t);
     lua_pushlstring(L, llm_buffer_len(block) ? llm_buffer_data(block) : "", llm_buffer_len(block));
     return 1;
 }
+
+/* headers() -> the header block: "name: value\r\n" lines */
+static int transfer_headers(lua_State *L) { return show(L, push_headers); }
 
 /* phase() -> "connect" | "response" | "stream" | "done" */
 static int transfer_phase(lua_State *L) {
