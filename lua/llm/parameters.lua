@@ -9,15 +9,37 @@ local log = require "llm.log"
 local neutral = { temperature = 1, top_p = 1, presence_penalty = 0, frequency_penalty = 0,
   logprobs = false, parallel_tool_calls = true }
 
+local found = setmetatable({}, { __mode = "k" }) -- list of rows -> model -> its row
+local none = {}
+
+local function find_row(rows, model)
+  for _, row in ipairs(rows) do
+    if model:find(row[1]) then return row end
+  end
+  return none
+end
+
 --- The row of quirks of a model.
 -- @tparam table provider
 -- @tparam string model
 -- @treturn table empty when there is none
 local function row_of(provider, model)
-  for _, row in ipairs(provider.quirks and provider.quirks.models or {}) do
-    if model:find(row[1]) then return row end
+  local rows = provider.quirks and provider.quirks.models
+  if not rows then return none end
+  local known = found[rows]
+  if not known then
+    known = {}
+    found[rows] = known
   end
-  return {}
+  known[model] = known[model] or find_row(rows, model)
+  return known[model]
+end
+
+local function without(request, name)
+  local copy = {}
+  for key, value in pairs(request) do copy[key] = value end
+  copy[name] = nil
+  return copy
 end
 
 local function leave_out(request, provider, names)
@@ -32,7 +54,7 @@ local function leave_out(request, provider, names)
         end
         log.write("warn", provider.name, problem .. "; it was left out")
       end
-      request[name] = nil
+      request = without(request, name)
     end
   end
   return request
@@ -42,20 +64,17 @@ end
 -- @tparam table request canonical
 -- @tparam table provider
 -- @tparam table|boolean ... lists of names that the dialect cannot express; false: none
--- @treturn table a copy without what is left out
+-- @treturn table the request, or a copy without what is left out
 -- @treturn nil, problem
 local function settle(request, provider, ...)
-  local settled = {}
-  for name, value in pairs(request) do settled[name] = value end
-  settled.defaulted = request.defaulted or {}
-  local lists = { (provider.quirks or {}).refuses or {},
-    row_of(provider, request.model).refuses or {} }
-  for i = 1, select("#", ...) do lists[i + 2] = (select(i, ...)) or {} end
-  for i = 1, #lists do
-    local ok, problem = leave_out(settled, provider, lists[i])
-    if not ok then return nil, problem end
+  local problem
+  local lists = { (provider.quirks or none).refuses or none,
+    row_of(provider, request.model).refuses or none, ... }
+  for i = 1, 2 + select("#", ...) do
+    request, problem = leave_out(request, provider, lists[i] or none)
+    if not request then return nil, problem end
   end
-  return settled
+  return request
 end
 
 return { row_of = row_of, settle = settle }

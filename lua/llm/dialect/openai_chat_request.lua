@@ -116,9 +116,10 @@ local function encode_schema(schema)
 end
 
 local same_names = {
-  "temperature", "top_p", "stop", "presence_penalty", "frequency_penalty", "logprobs",
-  "top_logprobs", "logit_bias", "reasoning_effort", "parallel_tool_calls", "user", "metadata",
-  "prompt_cache_key", "service_tier",
+  model = true, stream = true, temperature = true, top_p = true, stop = true,
+  presence_penalty = true, frequency_penalty = true, logprobs = true, top_logprobs = true,
+  logit_bias = true, reasoning_effort = true, parallel_tool_calls = true, user = true,
+  metadata = true, prompt_cache_key = true, service_tier = true,
 }
 
 -- What OpenAI's models refuse while they reason.
@@ -137,7 +138,7 @@ local function encode_request(request, provider)
     request.messages, row.reasoning and "developer" or "system", quirks)
   if not messages then return nil, problem end
   local body = {
-    model = request.model, messages = messages, stream = request.stream,
+    model = nil, messages = messages, stream = nil, temperature = nil,
     tools = encode_tools(request.tools), tool_choice = encode_tool_choice(request.tool_choice),
     response_format = encode_schema(request.response_schema),
   }
@@ -146,9 +147,8 @@ local function encode_request(request, provider)
   end
   body[quirks.max_tokens_field or "max_tokens"] = request.max_tokens
   body[quirks.seed_field or "seed"] = request.seed
-  for i = 1, #same_names do
-    local name = same_names[i]
-    body[name] = request[name]
+  for name, value in pairs(request) do
+    if same_names[name] then body[name] = value end
   end
   for name, value in pairs(request.extra or {}) do body[name] = value end
   return { path = "/chat/completions", body = body }
