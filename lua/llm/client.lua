@@ -50,13 +50,13 @@ end
 -- The key, or nil where none is needed: the provider asks for none, requests are signed, or one's
 -- own server is addressed.
 local function find_key(provider, opts, settings, is_default_url)
+  local key = not opts.api_key and key_from_environment(provider)
   local reference = opts.api_key or settings.api_key
-  if reference then
-    local key, problem = secret.resolve(reference)
+  if not key and reference then
+    local problem
+    key, problem = secret.resolve(reference)
     if not key then error(missing_key(provider, problem), 0) end
-    return key
   end
-  local key = key_from_environment(provider)
   if not key and is_default_url and auth.needs_key(provider) then
     error(missing_key(provider), 0)
   end

@@ -20,10 +20,16 @@ local default_keys = {
 local overrides = {} -- what the command line sets, over the environment
 local override_path
 
+-- A variable that is set to nothing counts as not set.
+local function variable(name)
+  local value = os.getenv(name)
+  return value ~= "" and value or nil
+end
+
 local function path_of_file()
-  local named = override_path or os.getenv("LLM_CONFIG")
-  if named and named ~= "" then return named, true end
-  local home = os.getenv("XDG_CONFIG_HOME") or (os.getenv("HOME") or "") .. "/.config"
+  local named = override_path or variable("LLM_CONFIG")
+  if named then return named, true end
+  local home = variable("XDG_CONFIG_HOME") or (os.getenv("HOME") or "") .. "/.config"
   return home .. "/llmrun/config.lua", false
 end
 
@@ -41,10 +47,12 @@ local function load_chunk(text, path)
   return value
 end
 
+local ENOENT, ENOTDIR = 2, 20
+
 local function read(path, must_exist)
-  local file, message = io.open(path, "r")
+  local file, message, code = io.open(path, "r")
   if not file then
-    if must_exist then options.refuse("config", message) end
+    if must_exist or code ~= ENOENT and code ~= ENOTDIR then options.refuse("config", message) end
     return {}
   end
   local text = file:read(LARGEST + 1) or ""
@@ -66,8 +74,8 @@ local function read(path, must_exist)
 end
 
 local function number_of(name)
-  local text = os.getenv(name)
-  if not text or text == "" then return nil end
+  local text = variable(name)
+  if not text then return nil end
   local number = tonumber(text)
   if not number then
     options.refuse("environment", ("%s must be a number, not %q"):format(name, text))
@@ -76,9 +84,8 @@ local function number_of(name)
 end
 
 local function from_environment()
-  local model = os.getenv("LLM_DEFAULT_MODEL")
   return {
-    model = model ~= "" and model or nil,
+    model = variable("LLM_DEFAULT_MODEL"),
     temperature = number_of("LLM_DEFAULT_TEMPERATURE"),
     max_tokens = number_of("LLM_MAX_TOKENS"),
     timeout = number_of("LLM_TIMEOUT"),

@@ -71,12 +71,26 @@ local function by_price_table(model)
   return row and providers.find(row.provider) and row.provider
 end
 
+-- Whether the default model may be asked of the provider that the caller named.
+local function fits(model, opts)
+  local provider = opts.provider or "openai"
+  if type(provider) == "string" then provider = providers.find(provider) or {} end
+  local owner = providers.split(model)
+  if owner then return providers.find(owner).name == provider.name end
+  owner = provider.default_model and by_price_table(model)
+  return not owner or owner == provider.name
+end
+
+local function default_model(opts, settings)
+  local model = settings.defaults.model
+  if not model or not opts.provider and not opts.base_url or fits(model, opts) then return model end
+end
+
 --- Completes a client's options with a provider, and with the model that goes with it.
 -- @tparam table opts of the client; changed
 -- @tparam table settings of llm.config
 local function choose(opts, settings)
-  local model = opts.model
-  if not opts.provider and not opts.base_url then model = model or settings.defaults.model end
+  local model = opts.model or default_model(opts, settings)
   if model then
     local named, rest = providers.split(model)
     if named and (not opts.provider or opts.provider == named) then
