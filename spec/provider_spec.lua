@@ -20,6 +20,8 @@ local function with_environment(variables, body)
   if not ok then error(err, 0) end
 end
 
+local header_names = { "authorization", "api-key", "x-amz-date", "x-amz-security-token" }
+
 -- A server that answers every request alike and remembers what it was asked.
 local function serve(reply)
   local server = assert(core.server.listen(task.loop(), {}))
@@ -29,9 +31,7 @@ local function serve(reply)
       local request = server:accept()
       if request then
         local headers = {}
-        for _, name in ipairs { "authorization", "api-key", "x-amz-date", "x-amz-security-token" } do
-          headers[name] = request:header(name)
-        end
+        for _, name in ipairs(header_names) do headers[name] = request:header(name) end
         seen[#seen + 1] = { path = request:path(), headers = headers, body = request:body() }
         request:respond(reply.status or 200,
           { ["Content-Type"] = reply.type or "application/json" }, reply.body)
