@@ -5,12 +5,20 @@
 -- @tparam string block `name: value` lines
 -- @treturn table name in lower case -> value (repeated headers joined by ", ")
 local function parse(block)
-  local headers = {}
+  local headers, several = {}, {}
   for name, value in block:gmatch("([^:\r\n]+):[ \t]*([^\r\n]*)") do
     name = name:lower()
     value = value:gsub("[ \t]+$", "")
-    headers[name] = headers[name] and headers[name] .. ", " .. value or value
+    local before = several[name]
+    if before then
+      before[#before + 1] = value
+    elseif headers[name] then
+      several[name] = { headers[name], value }
+    else
+      headers[name] = value
+    end
   end
+  for name, values in pairs(several) do headers[name] = table.concat(values, ", ") end
   return headers
 end
 
