@@ -161,17 +161,17 @@ describe("count_tokens", function()
 
   -- OpenAI's cookbook counts this conversation at 129 for gpt-4-0613
   it("frames messages as OpenAI documents", function()
-    local function from(name, content) return { role = "system", name = name, content = content } end
+    local function from(name, text) return { role = "system", name = name, content = text } end
     local messages = {
-      from(nil, "You are a helpful, pattern-following assistant that translates corporate jargon " ..
-        "into plain English."),
+      from(nil, "You are a helpful, pattern-following assistant that translates corporate " ..
+        "jargon into plain English."),
       from("example_user", "New synergies will help drive top-line growth."),
       from("example_assistant", "Things working well together will increase revenue."),
       from("example_user", "Let's circle back when we have more bandwidth to touch base on " ..
         "opportunities for increased leverage."),
       from("example_assistant", "Let's talk later when we're less busy about how to do better."),
-      { role = "user", content = "This late pivot means we don't have time to boil the ocean for " ..
-        "the client deliverable." },
+      { role = "user", content = "This late pivot means we don't have time to boil the ocean " ..
+        "for the client deliverable." },
     }
     assert.same({ 129, true }, { tokens.count_tokens(messages, "gpt-4-0613") })
     assert.same({ 8, true }, { tokens.count_tokens({ role = "user", content = "Hi" }, "gpt-4o") })

@@ -275,7 +275,7 @@ static void write_tables(const tables *t, const char *path) {
     static uint8_t index[CODE_POINTS / LLM_VOCAB_BLOCK], blocks[256 * LLM_VOCAB_BLOCK];
     uint32_t bits = 1, long_bits = 1, n_short = t->n_ranks - t->n_long;
     while (((size_t)LLM_VOCAB_BUCKET << bits) * 4 < (size_t)n_short * 5) bits++;
-    while ((size_t)1 << long_bits < 4 * (size_t)t->n_long) long_bits++;
+    while ((size_t)1 << long_bits < 3 * (size_t)t->n_long) long_bits++;
     llm_vocab_head head = {.magic = LLM_VOCAB_MAGIC,
         .n_ranks = t->n_ranks,
         .bucket_bits = bits,

@@ -40,7 +40,8 @@ local function time(path, name)
     return tokenizer
   end
   local first, warm, count = fresh(false), fresh(true), fresh(true)
-  print(speed(new, 1, function(t) first:encode(t) end), speed(new, 1, function(t) warm:encode(t) end),
+  print(speed(new, 1, function(t) first:encode(t) end),
+    speed(new, 1, function(t) warm:encode(t) end),
     speed(new, 1, function(t) count:count(t) end), speed(new, 3, core.estimate))
 end
 
