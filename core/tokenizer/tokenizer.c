@@ -99,6 +99,7 @@ int llm_tokenizer_encode(
     llm_tokenizer *t, const char *text, size_t len, const llm_specials *allowed, llm_buffer *ids) {
     llm_cursor c;
     if (start(t, text, len, &c) != 0) return LLM_ENOMEM;
+    if (!llm_buffer_reserve(ids, (len / 4 + 1) * sizeof(uint32_t))) return LLM_ENOMEM;
     if (!allowed) return encode_ordinary(t, c, ids);
     while (c.at < c.end) {
         uint32_t special = 0;
