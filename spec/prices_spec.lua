@@ -29,7 +29,9 @@ end
 local function cost_with(directory)
   core.prices.install(nil)
   package.loaded["llm.cost"] = nil
-  os.getenv = function() return directory end -- luacheck: ignore
+  os.getenv = function(name) -- luacheck: ignore
+    return name == "XDG_DATA_HOME" and directory or nil
+  end
   return require "llm.cost"
 end
 
@@ -187,15 +189,15 @@ describe("llm.cost", function()
 
   it("says that a model has ended, and what to use instead", function()
     local cost = cost_with("/nowhere")
-    assert.is_nil(cost.notice("gpt-4", "2026-10-22"))
+    assert.is_nil(cost.notice("gpt-4", nil, "2026-10-22"))
     assert.equal("gpt-4 was shut down on 2026-10-23; use gpt-5.6-sol instead",
-      cost.notice("gpt-4", "2026-10-23"))
+      cost.notice("gpt-4", nil, "2026-10-23"))
     -- its recommended successor, gpt-5.3-chat-latest, has ended too
     assert.equal("gpt-5-chat-latest was shut down on 2026-07-23; use gpt-5.5 instead",
-      cost.notice("gpt-5-chat-latest", "2026-11-22"))
+      cost.notice("gpt-5-chat-latest", nil, "2026-11-22"))
     assert.equal("claude-3-haiku-20240307 is retired",
-      cost.notice("claude-3-haiku-20240307", "2026-11-22"))
-    assert.is_nil(cost.notice("unheard-of", "2026-11-22"))
+      cost.notice("claude-3-haiku-20240307", nil, "2026-11-22"))
+    assert.is_nil(cost.notice("unheard-of", nil, "2026-11-22"))
   end)
 end)
 

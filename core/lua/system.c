@@ -1,4 +1,7 @@
-/* Binding of what Lua's own library lacks: terminals, and the mode of a file that holds a key. */
+/* Binding of what Lua's own library lacks: terminals, directories, and the mode of a file that holds
+ * a key. */
+#include <errno.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +32,14 @@ static int system_neutralise(lua_State *L) {
     return 1;
 }
 
+/* width(text) -> columns that a terminal shows it in */
+static int system_width(lua_State *L) {
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    lua_pushinteger(L, (lua_Integer)llm_terminal_width(text, len));
+    return 1;
+}
+
 /* mode(path) -> permission bits | nil */
 static int system_mode(lua_State *L) {
     struct stat info;
@@ -37,12 +48,26 @@ static int system_mode(lua_State *L) {
     return 1;
 }
 
+/* mkdir(path) -> true | nil, message: a directory for its owner alone, unless it is there */
+static int system_mkdir(lua_State *L) {
+    if (mkdir(luaL_checkstring(L, 1), 0700) != 0 && errno != EEXIST) {
+        const char *reason = strerror(errno);
+        lua_pushnil(L);
+        lua_pushfstring(L, "%s: %s", lua_tostring(L, 1), reason);
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 int llm_lua_system(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"isatty", system_isatty},
         {"columns", system_columns},
         {"neutralise", system_neutralise},
+        {"width", system_width},
         {"mode", system_mode},
+        {"mkdir", system_mkdir},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

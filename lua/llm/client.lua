@@ -130,8 +130,8 @@ local function new(opts)
   local defaults = settings.defaults
   local self = setmetatable({
     provider = provider, provider_name = provider.name, options = opts, defaults = defaults,
-    costs = opts.costs or settings.costs, replies = setmetatable({}, { __mode = "k" }),
-    policies = default_policies(opts), setups = {}, models = {}, key = key,
+    costs = merge(settings.costs or {}, opts.costs or {}), policies = default_policies(opts),
+    replies = setmetatable({}, { __mode = "k" }), setups = {}, models = {}, key = key,
   }, Client)
   opts.model = opts.model or provider.default_model
   self.transport = {
@@ -151,6 +151,16 @@ local function new(opts)
   return self
 end
 
+local warned = {} -- "provider/model" -> true
+
+-- Says once that a model has had its end.
+local function warn_of_end(provider, model)
+  local name = provider .. "/" .. model
+  local notice = not warned[name] and cost.notice(model, provider)
+  warned[name] = true
+  if notice then log.write("warn", provider, notice) end
+end
+
 -- "provider/model" without the provider; remembered, since most calls name the same one.
 local function model_name(self, name)
   if not name then
@@ -160,6 +170,7 @@ local function model_name(self, name)
   local provider, model = providers.split(name)
   if not provider or providers.find(provider).name ~= self.provider_name then model = name end
   self.models[name] = model
+  warn_of_end(self.provider_name, model)
   return model
 end
 
@@ -242,27 +253,18 @@ function Client:safe_generate_text(messages, opts)
   log.write("warn", self.provider_name, tostring(err))
 end
 
--- USD of a usage, by the name that answered or else the one that was asked for.
-function Client:cost(answered, asked, usage)
-  local provider = self.provider.name
-  return cost.of(answered, provider, usage, self.costs) or
-    answered ~= asked and cost.of(asked, provider, usage, self.costs) or nil
+-- USD of a usage, by the name that answered or else the one that was asked for; a price of one's
+-- own for either goes before ours.
+function Client:cost(answered, asked, usage, terms)
+  local provider, costs = self.provider.name, self.costs
+  if cost.is_own(costs, asked, provider) and not cost.is_own(costs, answered, provider) then
+    answered = asked
+  end
+  return cost.of(answered, provider, usage, costs, terms) or
+    answered ~= asked and cost.of(asked, provider, usage, costs, terms) or nil
 end
 
--- The usage of a reply that did not tell it, from the length of what went and came.
-function Client:estimate_usage(reply, content) -- luacheck: ignore self
-  local tokens = require "llm.tokens"
-  local usage = reply.counts or {}
-  local input = usage.input_tokens
-  if not input then
-    input = 0
-    for _, source in ipairs(reply.request.messages) do
-      input = input + tokens.estimate_tokens(message.text_of(source.content)) + 4
-    end
-  end
-  local output = usage.output_tokens or tokens.estimate_tokens(content .. (reply.thoughts or ""))
-  return { input_tokens = input, output_tokens = output, estimated = true }
-end
+Client.estimate_usage = require "llm.estimate"
 
 --- Cancels what is in flight; the client refuses further calls. Idempotent.
 function Client:close()

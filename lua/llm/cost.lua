@@ -3,9 +3,10 @@
 -- the user's newer table, which is looked for once, at the first question.
 -- @module llm.cost
 
+local config = require("llm.config")
 local core = require("llm.core")
 local price_table = require("llm.price_table")
-local prices = core.prices
+local prices, system = core.prices, core.system
 
 local cost = {}
 
@@ -93,14 +94,13 @@ local function write(path, bytes)
   return nil, message or close_message
 end
 
+-- The draft shows whether a directory is missing and why it could not be made.
 local function save(bytes, path)
+  for slash in path:gmatch("()/") do
+    if slash > 1 then system.mkdir(path:sub(1, slash - 1)) end
+  end
   local draft = path .. ".new"
   local ok, message = write(draft, bytes)
-  if not ok then
-    local directory = path:match("^(.*)/")
-    os.execute("mkdir -p '" .. directory:gsub("'", "'\\''") .. "'")
-    ok, message = write(draft, bytes)
-  end
   if ok then ok, message = os.rename(draft, path) end
   return ok, message
 end
@@ -146,6 +146,20 @@ local function own_cost(costs, model, input, output)
   return (input * input_usd + output * output_usd) / 1000
 end
 
+-- The key of a model in the user's own table: "provider/name", or the name alone.
+local function own_key(costs, model, provider)
+  if not costs then return nil end
+  local long, short = (provider or "") .. "/" .. model, model:match("/(.+)$")
+  return costs[long] and long or costs[model] and model or short and costs[short] and short or nil
+end
+
+--- Whether a table of own prices has a model.
+-- @tparam table|nil costs
+-- @tparam string model
+-- @tparam[opt] string provider
+-- @treturn boolean
+function cost.is_own(costs, model, provider) return own_key(costs, model, provider) ~= nil end
+
 local function dollars(nano_dollars, message)
   if nano_dollars then return nano_dollars / 1e9 end
   return nil, message
@@ -155,14 +169,18 @@ end
 -- @tparam string model a name, or "provider/name"
 -- @tparam number input_tokens tokens of the prompt
 -- @tparam number output_tokens tokens of the completion
--- @tparam[opt] table token_costs prices that go before ours, USD per 1,000 tokens:
--- `{["gpt-4"] = {input = 0.03, output = 0.06}}`
+-- @tparam[opt] table token_costs prices that go before those of the configuration, which go before
+-- ours; USD per 1,000 tokens: `{["gpt-4"] = {input = 0.03, output = 0.06}}`
 -- @treturn number USD
 -- @treturn nil,string the price of the model is unknown, or a count is no count
 -- @usage print(llm.estimate_cost("gpt-4o", 1200, 300))
 function cost.estimate(model, input_tokens, output_tokens, token_costs)
-  if token_costs and token_costs[model] then
-    return own_cost(token_costs, model, input_tokens, output_tokens)
+  if token_costs ~= nil and type(token_costs) ~= "table" then
+    error("token_costs must be a table of prices, not a " .. type(token_costs), 2)
+  end
+  for _, costs in ipairs { token_costs or {}, config.get().costs } do
+    local key = own_key(costs, model)
+    if key then return own_cost(costs, key, input_tokens, output_tokens) end
   end
   return dollars(table_in_use().cost_of(model, input_tokens, 0, 0, output_tokens, os.time()))
 end
@@ -178,8 +196,8 @@ end
 -- @treturn nil,string the price is unknown, or the usage makes no sense
 -- @usage response.cost_estimate = cost.of("gpt-4o", "openai", response.usage, config.costs)
 function cost.of(model, provider, usage, costs, terms)
-  local key = costs and (costs[model] and model or provider and provider .. "/" .. model)
-  if key and costs[key] then
+  local key = own_key(costs, model, provider)
+  if key then
     if type(usage) ~= "table" then return nil, "the usage is missing" end
     return own_cost(costs, key, usage.input_tokens, usage.output_tokens)
   end
@@ -188,23 +206,6 @@ function cost.of(model, provider, usage, costs, terms)
     provider = provider, batch = terms.batch, service_tier = terms.service_tier,
     time = terms.time or os.time(),
   }))
-end
-
---- The models whose price is known.
--- @tparam[opt] string|table filter a part of the id or a Lua pattern for it; or `{provider = name}`
--- @treturn table a list of rows: `id`, `provider`; `context`, `max_output` (tokens); `input`,
--- `cached_input`, `cache_write`, `cache_write_long`, `output` (USD per 1,000,000 tokens);
--- `shutdown` (date), `status`, `successor` (an id), each absent where unknown
--- @usage for _, model in ipairs(llm.models("claude")) do print(model.id, model.output) end
-function cost.models(filter)
-  local rows = {}
-  local provider = type(filter) == "table" and filter.provider
-  local pattern = type(filter) == "string" and filter
-  for _, row in ipairs(table_in_use().list()) do
-    local is_named = not pattern or row.id:find(pattern, 1, true) or row.id:find(pattern)
-    if is_named and (not provider or row.provider == provider) then rows[#rows + 1] = row end
-  end
-  return rows
 end
 
 --- The row of one model, as in @{models}.
@@ -228,14 +229,36 @@ local function successor(row, date)
   end
 end
 
+--- The models whose price is known.
+-- @tparam[opt] string|table filter a part of the id or a Lua pattern for it; or `{provider = name}`
+-- @treturn table a list of rows: `id`, `provider`; `context`, `max_output` (tokens); `input`,
+-- `cached_input`, `cache_write`, `cache_write_long`, `output` (USD per 1,000,000 tokens);
+-- `shutdown` (date), `status`, `successor` (an id), each absent where unknown; and of a model that
+-- has had its end `ended` (true), its successor being one that has not
+-- @usage for _, model in ipairs(llm.models("claude")) do print(model.id, model.output) end
+function cost.models(filter)
+  local rows, today = {}, os.date("!%Y-%m-%d")
+  local provider = type(filter) == "table" and filter.provider
+  local pattern = type(filter) == "string" and filter
+  for _, row in ipairs(table_in_use().list()) do
+    local is_named = not pattern or row.id:find(pattern, 1, true) or row.id:find(pattern)
+    if is_named and (not provider or row.provider == provider) then
+      if is_over(row, today) then row.ended, row.successor = true, successor(row, today) end
+      rows[#rows + 1] = row
+    end
+  end
+  return rows
+end
+
 --- Whether a model has had its end.
 -- @tparam string model a name, or "provider/name"
+-- @tparam[opt] string provider
 -- @tparam[opt] string date "YYYY-MM-DD", else today
 -- @treturn string|nil one line for the user, with the successor if one is known
--- @usage local notice = cost.notice("gpt-4", "2026-11-22")
-function cost.notice(model, date)
+-- @usage local notice = cost.notice("gpt-4", "openai", "2026-11-22")
+function cost.notice(model, provider, date)
   date = date or os.date("!%Y-%m-%d")
-  local row = cost.find(model)
+  local row = cost.find(model, provider)
   if not row or not is_over(row, date) then return nil end
   local when = row.shutdown and " was shut down on " .. row.shutdown or " is retired"
   local instead = successor(row, date)

@@ -189,6 +189,7 @@ function Reply:settle()
   self.ended = clock()
   self.over = true
   self.header_block = self.transfer:headers()
+  self.made = nil
   self.transfer:close()
   local settled = self.request.call.settled
   if settled then settled(self) end
@@ -198,6 +199,13 @@ end
 function Reply:close() self:settle() end
 Reply.__close = Reply.settle
 
+-- Counts that come before the answer's end are of what had come by then.
+local function has_final_usage(self)
+  local counts = self.counts
+  return counts and counts.input_tokens and counts.output_tokens and
+    (self.finish_reason or self.request.kind)
+end
+
 --- What has come so far as a Response; estimated usage is marked `usage.estimated`.
 -- @treturn Response
 function Reply:response()
@@ -205,14 +213,14 @@ function Reply:response()
   local call = self.request.call
   local content = self:content()
   local usage = self.counts
-  if self.settled and (not usage or not usage.output_tokens) then
+  if self.settled and not has_final_usage(self) then
     usage = call.client:estimate_usage(self, content)
   end
   local model = self.model_id or self.request.model
   self.made = response.new {
     prompt_tokens = nil, completion_tokens = nil, tokens_used = nil,
     content = content, provider = call.provider.name, model = model, usage = usage,
-    cost_estimate = usage and call.client:cost(model, self.request.model, usage),
+    cost_estimate = usage and call.client:cost(model, self.request.model, usage, self.request),
     response_time = (self.ended or clock()) - self.started,
     first_token_time = self.first_content and self.first_content - self.started,
     finish_reason = self.finish_reason, finish_reason_raw = self.finish_reason_raw,
