@@ -79,23 +79,29 @@ local function parse(spec, list)
   return found
 end
 
+--- What a file or standard input holds.
+-- @tparam string path `-` is standard input
+-- @treturn string; a file that cannot be read ends the script with exit code 2
+local function read(path)
+  local file, message = io.stdin, nil
+  if path ~= "-" then file, message = io.open(path, "r") end
+  local text
+  if file then text, message = file:read("*a") end
+  if not text then stop(2, message or "cannot read " .. path) end
+  if path ~= "-" then file:close() end
+  return text
+end
+
 --- The text that a script works on: the named files joined, or standard input.
 -- @tparam table args of parse
 -- @treturn string; a file that cannot be read ends the script with exit code 2
 local function input(args)
   if #args == 0 then args = { "-" } end
   local texts = {}
-  for i, path in ipairs(args) do
-    local file, message = io.stdin, nil
-    if path ~= "-" then file, message = io.open(path, "r") end
-    local text = file and file:read("*a")
-    if not text then stop(2, message or "cannot read " .. path) end
-    if path ~= "-" then file:close() end
-    texts[i] = text
-  end
+  for i, path in ipairs(args) do texts[i] = read(path) end
   local whole = table.concat(texts, "\n")
   if not whole:find("%S") then stop(2, "the input is empty") end
   return whole
 end
 
-return { parse = parse, input = input, stop = stop }
+return { parse = parse, read = read, input = input, stop = stop }

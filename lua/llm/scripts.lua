@@ -1,3 +1,3 @@
 --- The installed scripts, as `llmrun NAME` finds them.
 -- @module llm.scripts
-return { "batch", "chat", "sentiment", "summarize" }
+return { "batch", "chat", "cost", "count", "models", "prices", "sentiment", "summarize" }
