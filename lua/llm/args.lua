@@ -71,6 +71,8 @@ local function parse(spec, list)
       end
       if not value then stop(2, word .. " needs a value; try --help") end
       found[option[1]:gsub("-", "_")] = convert(option, value)
+    elseif long then
+      stop(2, long .. " takes no value; try --help")
     else
       found[option[1]:gsub("-", "_")] = true
     end

@@ -41,6 +41,13 @@ local function keep_alive(request)
   end
 end
 
+-- Ends the connection once all that was written has left.
+local function cut(request)
+  while not request:ready() do task.wait(request:id()) end
+  pause(request, 0.01) -- or the reset overtakes it
+  request:abort()
+end
+
 -- The answer as canonical events in the order in which a model would send them.
 local function events_of(answer)
   local events = { { "start" } }
@@ -61,7 +68,7 @@ local function stream(request, answer, context)
   request:begin(200, { ["Content-Type"] = "text/event-stream", ["Cache-Control"] = "no-cache" })
   if answer.keep_alive_only then return keep_alive(request) end
   for i, event in ipairs(events_of(answer)) do
-    if answer.cut_after and i > answer.cut_after then return request:abort() end
+    if answer.cut_after and i > answer.cut_after then return cut(request) end
     if answer.pace and i > 1 and not pause(request, answer.pace) then return end
     for _, data in ipairs(dialect.encode_event(event[1], event[2], context)) do
       if not request:write(frame(data)) then return end

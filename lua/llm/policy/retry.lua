@@ -42,6 +42,8 @@ end
 local function new(opts)
   opts = options.check(opts, known, "retry")
   local attempts = opts.attempts or 3
+  if attempts < 1 then options.refuse("retry", "attempts must be at least 1") end
+  if (opts.cap or 0) < 0 then options.refuse("retry", "cap must not be negative") end
   return function(request, next)
     for attempt = 1, attempts do
       request.call.attempts = attempt
