@@ -87,10 +87,11 @@ end
 local function read(path)
   local file, message = io.stdin, nil
   if path ~= "-" then file, message = io.open(path, "r") end
+  if not file then stop(2, message) end
   local text
-  if file then text, message = file:read("*a") end
-  if not text then stop(2, message or "cannot read " .. path) end
+  text, message = file:read("*a")
   if path ~= "-" then file:close() end
+  if not text then stop(2, path .. ": " .. tostring(message)) end
   return text
 end
 
