@@ -4,7 +4,7 @@
 local core = require "llm.core"
 local message = require "llm.message"
 
-local MAX_DEPTH = 16
+local DEEP, MAX_DEPTH = 6, 16 -- below the first only what must be there
 
 local function last_prompt(request)
   for i = #request.messages, 1, -1 do
@@ -14,7 +14,22 @@ local function last_prompt(request)
   return ""
 end
 
--- About the first `words` words, ended at a sentence where one ends near.
+local CHARACTER = "[^\128-\191][\128-\191]*"
+
+local function length_of(text) return select(2, text:gsub(CHARACTER, "")) end
+
+-- The first characters of a text, at most so many.
+local function cut(text, most)
+  if length_of(text) <= most then return text end
+  local out = {}
+  for character in text:gmatch(CHARACTER) do
+    if #out >= most then break end
+    out[#out + 1] = character
+  end
+  return table.concat(out)
+end
+
+-- About the first `words` words, ended at a sentence where one ends near; Chinese has no blanks.
 local function extract(text, words)
   local out, length = {}, 0
   for word in text:gmatch("%S+") do
@@ -22,17 +37,24 @@ local function extract(text, words)
     out[length] = word
     if length >= words or (length >= words / 2 and word:find("[.!?]$")) then break end
   end
-  return table.concat(out, " ")
+  return cut(table.concat(out, " "), 10 * words)
+end
+
+-- "#/$defs/node": a part of the whole schema.
+local function resolve(reference, root)
+  local at = root
+  for name in reference:gmatch("[^#/]+") do
+    at = type(at) == "table" and at[name:gsub("~1", "/"):gsub("~0", "~")]
+  end
+  return at
 end
 
 local instance
 
 local makers = {
-  string = function(schema, seed)
-    local text = extract(seed, 8)
-    local shortest, longest = schema.minLength or 0, schema.maxLength
-    if #text < shortest then text = text .. ("x"):rep(shortest - #text) end
-    return longest and text:sub(1, longest) or text
+  string = function(schema, whole)
+    local text = cut(whole.seed, schema.maxLength or math.huge)
+    return text .. ("x"):rep((schema.minLength or 0) - length_of(text))
   end,
   number = function(schema)
     local low = schema.minimum or schema.exclusiveMinimum
@@ -41,37 +63,45 @@ local makers = {
     return low and low + 1 or high and high - 1 or 0.5
   end,
   integer = function(schema)
-    if schema.minimum then return schema.minimum end
-    if schema.exclusiveMinimum then return schema.exclusiveMinimum + 1 end
-    return schema.maximum or 1
+    local low = schema.minimum or schema.exclusiveMinimum and schema.exclusiveMinimum + 1
+    local high = schema.maximum or schema.exclusiveMaximum and schema.exclusiveMaximum - 1
+    local step = schema.multipleOf or 1
+    if low then return math.ceil(low / step) * step end
+    return math.floor(math.min(high or step, step) / step) * step
   end,
   boolean = function() return true end,
   null = function() return core.json.null end,
-  array = function(schema, seed, depth)
+  array = function(schema, whole, depth)
     local list = setmetatable({}, core.json.array_mt)
-    for i = 1, schema.minItems or 1 do list[i] = instance(schema.items or {}, seed, depth) end
+    for i = 1, schema.minItems or depth <= DEEP and 1 or 0 do
+      list[i] = instance(schema.items or {}, whole, depth)
+    end
     return list
   end,
-  object = function(schema, seed, depth)
-    local object = {}
+  object = function(schema, whole, depth)
+    local object, needed = {}, {}
+    for _, name in ipairs(schema.required or {}) do needed[name] = true end
     for name, property in pairs(schema.properties or {}) do
-      object[name] = instance(property, seed, depth)
+      if needed[name] or depth <= DEEP then object[name] = instance(property, whole, depth) end
     end
     return object
   end,
 }
 
-function instance(schema, seed, depth)
+-- whole: the `root` of the schema, and the `seed` of strings.
+function instance(schema, whole, depth)
   if type(schema) ~= "table" or depth > MAX_DEPTH then return core.json.null end
   if schema.const ~= nil then return schema.const end
   if schema.enum then return schema.enum[1] end
-  for _, choice in ipairs { "anyOf", "oneOf", "allOf" } do
-    if schema[choice] then return instance(schema[choice][1], seed, depth + 1) end
+  if schema["$ref"] then
+    return instance(resolve(schema["$ref"], whole.root), whole, depth + 1)
   end
+  local choices = schema.anyOf or schema.oneOf or schema.allOf
+  if choices then return instance(choices[depth <= DEEP and 1 or #choices], whole, depth + 1) end
   local kind = schema.type
   if type(kind) == "table" then kind = kind[1] end
   kind = kind or schema.properties and "object" or schema.items and "array" or "string"
-  return (makers[kind] or makers.string)(schema, seed, depth + 1)
+  return (makers[kind] or makers.string)(schema, whole, depth + 1)
 end
 
 --- The text of an answer.
@@ -80,7 +110,8 @@ end
 local function text(request)
   local prompt = last_prompt(request)
   if request.response_schema then
-    return core.json.encode(instance(request.response_schema, prompt, 0))
+    local whole = { root = request.response_schema, seed = extract(prompt, 8) }
+    return core.json.encode(instance(whole.root, whole, 0))
   end
   local found = extract(prompt, 40)
   return found == "" and "(the mock was asked nothing)" or found

@@ -25,8 +25,8 @@ end
 local function nearest(name, known)
   local best, best_distance
   for candidate in pairs(known) do
-    local d = distance(name, candidate)
-    if not best_distance or d < best_distance or (d == best_distance and candidate < best) then
+    local d = type(candidate) == "string" and distance(name, candidate)
+    if d and (not best or d < best_distance or d == best_distance and candidate < best) then
       best, best_distance = candidate, d
     end
   end
