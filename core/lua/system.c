@@ -1,6 +1,7 @@
 /* Binding of what Lua's own library lacks: terminals, directories, and the mode of a file that holds
  * a key. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -60,6 +61,22 @@ static int system_mkdir(lua_State *L) {
     return 1;
 }
 
+/* create(path) -> true | nil, message: an empty file that its owner alone may read */
+static int system_create(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    int rc = descriptor < 0 ? -1 : fchmod(descriptor, 0600);
+    const char *reason = rc < 0 ? strerror(errno) : NULL;
+    if (descriptor >= 0) close(descriptor);
+    if (reason) {
+        lua_pushnil(L);
+        lua_pushfstring(L, "%s: %s", path, reason);
+        return 2;
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 int llm_lua_system(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"isatty", system_isatty},
@@ -68,6 +85,7 @@ int llm_lua_system(lua_State *L) {
         {"width", system_width},
         {"mode", system_mode},
         {"mkdir", system_mkdir},
+        {"create", system_create},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

@@ -10,6 +10,7 @@ local parts = {
   spawn = { "llm.task", "spawn" }, map = { "llm.map", "map" }, sleep = { "llm.task", "sleep" },
   live = { "llm.task", "live" }, task = { "llm.task" },
   loop = { "llm.task" },
+  conformance = { "llm.conformance" }, failure = { "llm.failure" },
   provider = { "llm.provider", "new" }, extend = { "llm.provider", "extend" },
   error = { "llm.error" }, log = { "llm.log" }, config = { "llm.config" },
   mock = { "llm.mock", "new" }, write = { "llm.output", "write" }, args = { "llm.args", "parse" },
@@ -32,7 +33,7 @@ local function folder(name)
 end
 
 local llm = {
-  version = core.version, json = core.json, null = core.json.null,
+  version = core.version, json = core.json, null = core.json.null, base64 = core.base64,
   policy = folder "policy", host = folder "host",
 }
 
