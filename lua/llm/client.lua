@@ -18,6 +18,7 @@ local url = require "llm.url"
 
 local Client = {}
 Client.__index = Client
+for name, method in pairs(require "llm.queries") do Client[name] = method end
 
 local known = {
   provider = "string|table", api_key = "string", base_url = "string", proxy = "string",
@@ -202,13 +203,18 @@ function Client:use(policy)
   return self
 end
 
--- The canonical request of a call, ready for the chain.
-function Client:request(messages, opts)
+-- Gives a canonical request what the chain needs: the provider's name of the model, and the call.
+function Client:prepare(request, own)
   if self.closed then error("this client is closed", 0) end
-  local request, own = requests.new(with_system(self, messages), opts, self.template)
-  request.model = self.models[request.model] or model_name(self, request.model)
+  local name = request.model or self.options.model
+  request.model = self.models[name] or model_name(self, name)
   request.call = call_of(self, own)
   return request
+end
+
+-- The canonical request of a call, ready for the chain.
+function Client:request(messages, opts)
+  return self:prepare(requests.new(with_system(self, messages), opts, self.template))
 end
 
 --- Asks and waits for the whole answer.

@@ -58,7 +58,7 @@ local function url_of(call, path)
 end
 
 -- Everything about a request but its body. Calls without options of their own share one.
-local function setup_of(call, wire)
+local function setup_of(call, wire, kind)
   local cached = not call.own and not wire.headers and call.setups[wire.path]
   if cached then return cached end
   local provider = call.provider
@@ -67,7 +67,7 @@ local function setup_of(call, wire)
   if not lines then return nil, err end
   local setup = {
     method = wire.body and "POST" or "GET", url = url_of(call, wire.path), headers = lines,
-    frame = provider.dialect.frame, ca_file = call.ca_file, proxy = call.proxy,
+    frame = kind and "json" or provider.dialect.frame, ca_file = call.ca_file, proxy = call.proxy,
     connect_timeout = call.connect_timeout, timeout = call.timeout,
     first_timeout = call.first_timeout or call.timeout and 4 * call.timeout,
     deadline = call.deadline, max_response_bytes = call.max_response_bytes,
@@ -93,6 +93,19 @@ local function path_of(request, path)
   if not template then return path end
   local model, problem = url.segment(request.model)
   return model and providers.expand(provider, template, { model = model }), problem
+end
+
+local subjects = { embed = "embeddings", models = "list of models", count = "count of tokens" }
+
+-- The request as the provider wants it: path, headers, body.
+local function translate(request)
+  local provider, kind = request.call.provider, request.kind
+  local encode_wire = provider.dialect["encode_" .. (kind or "request")]
+  if not encode_wire then return nil, ("%s has no %s"):format(provider.name, subjects[kind]) end
+  local wire, problem = encode_wire(request, provider)
+  if wire then wire.path, problem = path_of(request, wire.path) end
+  if problem then return nil, problem end
+  return wire
 end
 
 local function shell_quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
@@ -129,13 +142,12 @@ end
 local function send(request)
   local call = request.call
   local provider = call.provider
-  local wire, problem = provider.dialect.encode_request(request, provider)
-  if wire then wire.path, problem = path_of(request, wire.path) end
-  if problem then
+  local wire, problem = translate(request)
+  if not wire then
     return nil, errors.new("invalid_request", problem, { provider = provider.name })
   end
   local body = wire.body and encode(wire.body)
-  local setup, err = setup_of(call, wire)
+  local setup, err = setup_of(call, wire, request.kind)
   if setup then setup, err = signed(call, setup, body) end
   if not setup then return nil, err end
   if call.dry_run then

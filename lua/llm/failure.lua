@@ -98,6 +98,9 @@ local function read_shape(json)
   return { message = message, code = json.code, type = json.type }
 end
 
+--- What a status says where nothing says more.
+-- @tparam number status
+-- @treturn string|nil kind
 local function kind_of_status(status)
   return by_status[status] or status >= 500 and "provider_unavailable"
     or status >= 400 and "invalid_request" or nil
@@ -153,7 +156,7 @@ end
 
 local function excerpt(text)
   text = secret.scrub(text):gsub("<[sS][tT][yY][lL][eE].-</[^>]*>", " "):gsub("<[^>]*>", " "):gsub("%s+", " ")
-  text = text:gsub("^ ", "")
+  text = text:gsub("^ ", ""):gsub(" $", "")
   return #text > 120 and text:sub(1, 117) .. "..." or text
 end
 
@@ -216,6 +219,7 @@ local function complete(err, reply)
 end
 
 return {
-  classify = classify, kind_of_message = kind_of_message, not_json = not_json,
+  classify = classify, kind_of_message = kind_of_message, kind_of_status = kind_of_status,
+  not_json = not_json,
   of_status = of_status, complete = complete,
 }

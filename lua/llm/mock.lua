@@ -1,9 +1,10 @@
 --- Mock: a scripted model behind a real HTTP server on loopback, for tests of other people's
--- scripts, and the answer of last resort when nothing else is configured.
+-- scripts, and the answer of last resort when nothing else is configured. It speaks Chat
+-- Completions, Responses, Anthropic's Messages and OpenAI's embeddings.
 -- @module llm.mock
 local answers = require "llm.mock_answer"
 local core = require "llm.core"
-local dialect = require "llm.dialect.openai_chat"
+local failure = require "llm.failure"
 local options = require "llm.options"
 local task = require "llm.task"
 
@@ -16,12 +17,22 @@ local fields = {
   text = "string", reasoning = "string", refusal = "string", tool_calls = "table",
   finish_reason = "string", usage = "table", delay = "number", pace = "number", pieces = "table",
   status = "number", headers = "table", message = "string", code = "string", type = "string",
-  cut_after = "number", keep_alive_only = "boolean", garbage = "string",
+  embeddings = "table", cut_after = "number", keep_alive_only = "boolean", garbage = "string",
 }
 
+-- What is asked by the end of a path: the dialect's server half, and what its ids begin with.
+local speakers = {
+  { "/chat/completions$", "openai_chat_server", "chatcmpl-mock-" },
+  { "/responses$", "openai_responses_server", "resp_mock_" },
+  { "/messages$", "anthropic_server", "msg_mock_" },
+  { "/embeddings$", "openai_embed_server", "embed-mock-" },
+}
+
+-- An event that has a type is called by it.
 local function frame(data)
-  if type(data) == "table" then data = encode(data) end
-  return "data: " .. data .. "\n\n"
+  if type(data) == "string" then return "data: " .. data .. "\n\n" end
+  local name = data.type and "event: " .. data.type .. "\n" or ""
+  return name .. "data: " .. encode(data) .. "\n\n"
 end
 
 -- Sleeps, but not longer than the client stays.
@@ -64,7 +75,7 @@ local function events_of(answer)
   return events
 end
 
-local function stream(request, answer, context)
+local function stream(request, answer, dialect, context)
   request:begin(200, { ["Content-Type"] = "text/event-stream", ["Cache-Control"] = "no-cache" })
   if answer.keep_alive_only then return keep_alive(request) end
   for i, event in ipairs(events_of(answer)) do
@@ -79,18 +90,21 @@ end
 
 local json_type = { ["Content-Type"] = "application/json" }
 
-local function respond(request, answer, asked, context)
+local function fail(request, answer, dialect)
+  local body = dialect.encode_event("failure", {
+    message = answer.message or "scripted failure", type = answer.type, code = answer.code,
+    kind = failure.kind_of_status(answer.status),
+  })[1]
+  local headers = { ["Content-Type"] = "application/json" }
+  for name, value in pairs(answer.headers or {}) do headers[name] = tostring(value) end
+  request:respond(answer.status, headers, encode(body))
+end
+
+local function respond(request, answer, asked, dialect, context)
   if answer.delay and not pause(request, answer.delay) then return end
   if answer.garbage then return request:respond(200, json_type, answer.garbage) end
-  if answer.status and answer.status ~= 200 then
-    local body = dialect.encode_event("failure", {
-      message = answer.message or "scripted failure", type = answer.type, code = answer.code,
-    })[1]
-    local headers = { ["Content-Type"] = "application/json" }
-    for name, value in pairs(answer.headers or {}) do headers[name] = tostring(value) end
-    return request:respond(answer.status, headers, encode(body))
-  end
-  if asked.stream then return stream(request, answer, context) end
+  if answer.status and answer.status ~= 200 then return fail(request, answer, dialect) end
+  if asked.stream then return stream(request, answer, dialect, context) end
   request:respond(200, json_type, encode(dialect.encode_event("body", answer, context)[1]))
 end
 
@@ -103,28 +117,67 @@ local function complete(self, answer, asked)
   if not whole.text and not whole.tool_calls and not whole.refusal then
     whole.text = answers.text(asked)
   end
+  if asked.texts then whole.embeddings = whole.embeddings or answers.embeddings(asked) end
   whole.pieces = whole.pieces or answers.pieces(whole.text or "")
   whole.finish_reason = whole.finish_reason or whole.tool_calls and "tool_calls" or "stop"
   whole.usage = whole.usage or answers.usage(asked, whole)
   return whole
 end
 
-local function answer_chat(self, request, asked)
+local function scripted(self, asked)
+  return complete(self, self.handler and self.handler(asked) or {}, asked)
+end
+
+-- A script that fails must not leave its client waiting.
+local function mistake(problem)
+  return { status = 500, message = "the mock's handler failed: " .. tostring(problem),
+    headers = { ["x-should-retry"] = "false" } }
+end
+
+local function converse(self, request, speaker, body)
+  local dialect = require("llm.dialect." .. speaker[2])
+  local asked = dialect.decode_request(body)
   self.count = self.count + 1
   self.requests[self.count] = asked
-  local context = { id = "chatcmpl-mock-" .. self.count, created = os.time(), model = asked.model }
-  local answer = self.handler and self.handler(asked) or {}
-  respond(request, complete(self, answer, asked), asked, context)
+  local context = { id = speaker[3] .. self.count, created = os.time(), model = asked.model,
+    encoding = asked.encoding }
+  local ok, answer = pcall(scripted, self, asked)
+  respond(request, ok and answer or mistake(answer), asked, dialect, context)
+end
+
+-- As OpenAI and as Anthropic describe a model.
+local models = { object = "list", has_more = false, data = { {
+  id = "mock", object = "model", created = 0, owned_by = "llmrun", type = "model",
+  display_name = "Mock", created_at = "1970-01-01T00:00:00Z",
+} } }
+
+local counters = {
+  { "/messages/count_tokens$", "anthropic_server" },
+  { "/responses/input_tokens$", "openai_responses_server" },
+}
+
+local function count_tokens(request, counter, body)
+  local asked = require("llm.dialect." .. counter[2]).decode_request(body)
+  request:respond(200, json_type, encode { input_tokens = answers.usage(asked, {}).input_tokens })
+end
+
+local function row_of(rows, path)
+  for _, row in ipairs(rows) do
+    if path:find(row[1]) then return row end
+  end
 end
 
 local function answer(self, request)
-  local path = request:path()
+  local path = request:path():gsub("%?.*", "")
   local body = decode(request:body())
-  if path:find("/chat/completions$") and type(body) == "table" then
-    answer_chat(self, request, dialect.decode_request(body))
+  local is_asked = type(body) == "table"
+  local speaker, counter = is_asked and row_of(speakers, path), is_asked and row_of(counters, path)
+  if speaker then
+    converse(self, request, speaker, body)
+  elseif counter then
+    count_tokens(request, counter, body)
   elseif path:find("/models$") then
-    request:respond(200, json_type, encode { object = "list",
-      data = { { id = "mock", object = "model", created = 0, owned_by = "llmrun" } } })
+    request:respond(200, json_type, encode(models))
   else
     request:respond(404, json_type, encode { error = { message = "the mock knows no " .. path,
       type = "invalid_request_error", code = "not_found" } })
@@ -149,10 +202,10 @@ known[1], known.port = "function", "number"
 
 --- Starts a mock model on 127.0.0.1.
 -- @tparam[opt] table opts `[1]`: `function(request) -> text | answer`; every field of an answer may
--- stand here for all answers: text, pieces, reasoning, refusal, tool_calls, finish_reason, usage,
--- delay (seconds before the answer), pace (seconds between events), and the faults status (with
--- message, code, headers), cut_after (events, then the connection is cut), keep_alive_only,
--- garbage (a body)
+-- stand here for all answers: text, pieces, reasoning, refusal, tool_calls, embeddings,
+-- finish_reason, usage, delay (seconds before the answer), pace (seconds between events), and the
+-- faults status (with message, code, headers), cut_after (events, then the connection is cut),
+-- keep_alive_only, garbage (a body)
 -- @treturn Mock with `base_url`, `provider` (for llm.client), `requests`, `count`, `close()`
 -- @usage local mock = llm.mock { function(request) return "Hello" end }
 -- local client = llm.client { provider = mock.provider }
@@ -166,6 +219,16 @@ local function new(opts)
     default_model = "mock" }
   self.serving = task.spawn(serve, self)
   return self
+end
+
+--- The provider of this mock in another dialect than Chat Completions.
+-- @tparam string dialect `"openai_responses"` or `"anthropic_messages"`
+-- @treturn table for llm.client
+-- @usage local client = llm.client { provider = mock:provider_for "anthropic_messages" }
+function Mock:provider_for(dialect)
+  local is_anthropic = dialect == "anthropic_messages"
+  return { api = 1, name = "mock", dialect = dialect, default_model = "mock",
+    base_url = is_anthropic and self.base_url:gsub("/v1$", "") or self.base_url }
 end
 
 --- Stops the server; answers in flight are cut off. Idempotent.

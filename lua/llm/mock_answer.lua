@@ -142,4 +142,27 @@ local function usage(request, answer)
   return { input_tokens = input, output_tokens = tokens(answer.text or "") }
 end
 
-return { text = text, pieces = pieces, usage = usage }
+-- A direction that depends on the text alone; its length is one.
+local function vector(source, dimensions)
+  local list, square = {}, 0
+  local seed = #source
+  for i = 1, #source do seed = (seed * 31 + source:byte(i)) % 2 ^ 31 end
+  for i = 1, dimensions do
+    seed = (seed * 16807 + 1) % (2 ^ 31 - 1)
+    list[i] = seed / 2 ^ 30 - 1
+    square = square + list[i] * list[i]
+  end
+  for i = 1, dimensions do list[i] = list[i] / math.sqrt(square) end
+  return list
+end
+
+--- Embeddings of texts: equal texts have equal ones, and nothing else is meant by them.
+-- @tparam table request with texts and perhaps dimensions
+-- @treturn table list of lists of numbers
+local function embeddings(request)
+  local list = {}
+  for i, source in ipairs(request.texts) do list[i] = vector(source, request.dimensions or 8) end
+  return list
+end
+
+return { text = text, embeddings = embeddings, pieces = pieces, usage = usage }

@@ -24,13 +24,15 @@ local transfer_kinds = {
 local function new(transfer, id, dialect, request)
   return setmetatable({
     transfer = transfer, id = id, dialect = dialect, request = request,
+    decode_event = dialect["decode_" .. (request.kind or "event")],
     state = {},                    -- the dialect's own
     queue = {}, head = 1, tail = 0, -- type, value, type, value …
     texts = {}, text_count = 0, blocks = {}, started = clock(),
     -- recorded by llm.sink and below; named here so that the table has its size at once
     take = transfer.next, over = false, first_content = false, touched = false, err = false,
     counts = nil, model_id = nil, finish_reason = nil, finish_reason_raw = nil, is_complete = nil,
-    any = nil, settled = nil, ended = nil, header_block = nil, made = nil,
+    items = nil, next_page = nil, any = nil, settled = nil, ended = nil, header_block = nil,
+    made = nil,
   }, Reply)
 end
 
@@ -72,7 +74,7 @@ local function read_event(self, data, name, is_rest)
     return self:fail("protocol", failure.not_json(self, data))
   end
   self.any = true
-  self.dialect.decode_event({ type = name, data = data, json = json }, self)
+  self.decode_event({ type = name, data = data, json = json }, self)
 end
 
 local function read_end(self)
@@ -226,6 +228,7 @@ function Reply:response()
     finish_reason = self.finish_reason, finish_reason_raw = self.finish_reason_raw,
     tool_calls = self:tool_calls(), reasoning = self.thoughts, refusal = self.refused,
     opaque = self.kept, attempts = call.attempts, header_block = self.header_block,
+    items = self.items, next_page = self.next_page,
   }
   return self.made
 end

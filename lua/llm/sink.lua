@@ -121,6 +121,15 @@ function Sink:usage(usage)
   end
 end
 
+--- One of what a query asked for: a vector at the place of its text, a row about a model.
+function Sink:item(value, place)
+  self.items = self.items or {}
+  self.items[place or #self.items + 1] = value
+end
+
+--- A list goes on: the next request of its kind has this in `request.page`.
+function Sink:more(page) self.next_page = page end
+
 --- The model that answers, as the provider names it.
 function Sink:model(id) self.model_id = self.model_id or id end
 

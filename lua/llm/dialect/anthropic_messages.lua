@@ -6,6 +6,7 @@
 local core = require "llm.core"
 local encode_request = require "llm.dialect.anthropic_request"
 local failure = require "llm.failure"
+local queries = require "llm.dialect.anthropic_queries"
 local server = require "llm.dialect.anthropic_server"
 
 local json = core.json
@@ -184,4 +185,6 @@ local skim = {
 return {
   frame = "sse", encode_request = encode_request, decode_event = decode_event, skim = skim,
   decode_request = server.decode_request, encode_event = server.encode_event,
+  encode_count = queries.encode_count, decode_count = queries.decode_count,
+  encode_models = queries.encode_models, decode_models = queries.decode_models,
 }

@@ -6,6 +6,7 @@
 local core = require "llm.core"
 local encode_request = require "llm.dialect.gemini_request"
 local failure = require "llm.failure"
+local queries = require "llm.dialect.gemini_queries"
 
 local json = core.json
 
@@ -102,4 +103,9 @@ local skim = {
   usageMetadata = "$skip", modelVersion = "$skip", responseId = "$skip", createTime = "$skip",
 }
 
-return { frame = "sse", encode_request = encode_request, decode_event = decode_event, skim = skim }
+return {
+  frame = "sse", encode_request = encode_request, decode_event = decode_event, skim = skim,
+  encode_embed = queries.encode_embed, decode_embed = queries.decode_embed,
+  encode_models = queries.encode_models, decode_models = queries.decode_models,
+  encode_count = queries.encode_count, decode_count = queries.decode_count,
+}

@@ -5,6 +5,7 @@ local core = require "llm.core"
 local failure = require "llm.failure"
 local merge = require "llm.merge"
 local parameters = require "llm.parameters"
+local queries = require "llm.dialect.ollama_queries"
 
 local json = core.json
 
@@ -144,4 +145,6 @@ local skim = {
 
 return {
   frame = "ndjson", encode_request = encode_request, decode_event = decode_event, skim = skim,
+  encode_embed = queries.encode_embed, decode_embed = queries.decode_embed,
+  encode_models = queries.encode_models, decode_models = queries.decode_models,
 }

@@ -9,6 +9,7 @@ local core = require "llm.core"
 local failure = require "llm.failure"
 local message = require "llm.message"
 local encode_request = require "llm.dialect.openai_chat_request"
+local queries = require "llm.dialect.openai_queries"
 local server = require "llm.dialect.openai_chat_server"
 
 local json = core.json
@@ -144,4 +145,6 @@ local skim = {
 return {
   frame = "sse", encode_request = encode_request, decode_event = decode_event, skim = skim,
   decode_request = server.decode_request, encode_event = server.encode_event,
+  encode_embed = queries.encode_embed, decode_embed = queries.decode_embed,
+  encode_models = queries.encode_models, decode_models = queries.decode_models,
 }

@@ -5,6 +5,7 @@
 -- marks reasoning models.
 -- @module llm.dialect.openai_responses
 local failure = require "llm.failure"
+local queries = require "llm.dialect.openai_queries"
 local request = require "llm.dialect.openai_responses_request"
 local server = require "llm.dialect.openai_responses_server"
 
@@ -152,4 +153,8 @@ return {
   frame = "sse", skim = skim,
   encode_request = request.encode_request, decode_event = decode_event,
   decode_request = server.decode_request, encode_event = server.encode_event,
+  encode_embed = queries.encode_embed, decode_embed = queries.decode_embed,
+  encode_models = queries.encode_models, decode_models = queries.decode_models,
+  encode_count = queries.count_encoder(request.encode_request),
+  decode_count = queries.decode_count,
 }

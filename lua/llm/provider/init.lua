@@ -15,12 +15,15 @@ local known = {
   encode_event = "function", failure = "function", skim = "table", quirks = "table",
   headers = "table", default_model = "string", models = "table", variables = "table",
   paths = "table",
+  encode_embed = "function", decode_embed = "function", encode_models = "function",
+  decode_models = "function", encode_count = "function", decode_count = "function",
 }
 local known_auth = { bearer = "boolean", header = "string", query = "string", sigv4 = "string" }
 
 -- What a dialect consists of; a provider's own go before its dialect's.
 local dialect_fields = {
   "frame", "encode_request", "decode_event", "decode_request", "encode_event", "failure", "skim",
+  "encode_embed", "decode_embed", "encode_models", "decode_models", "encode_count", "decode_count",
 }
 
 local frames = { sse = true, ndjson = true, eventstream = true, json = true }
@@ -52,6 +55,11 @@ end
 local function check_dialect(dialect, where)
   for _, name in ipairs { "encode_request", "decode_event" } do
     if type(dialect[name]) ~= "function" then refuse(where, name .. " must be a function") end
+  end
+  for _, kind in ipairs { "embed", "models", "count" } do
+    if dialect["encode_" .. kind] and not dialect["decode_" .. kind] then
+      refuse(where, ("encode_%s needs a decode_%s"):format(kind, kind))
+    end
   end
   if not frames[dialect.frame] then
     refuse(where, 'frame must be "sse", "ndjson", "eventstream" or "json", not ' ..

@@ -5,6 +5,6 @@ return {
   default_model = "mistral-small-latest",
   quirks = {
     seed_field = "random_seed", no_stream_options = true, tool_id_length = 9, echo_thinking = true,
-    refuses = { "logit_bias" },
+    refuses = { "logit_bias" }, dimensions_field = "output_dimension",
   },
 }

@@ -4,7 +4,7 @@ return {
   key_env = "OPENAI_API_KEY", auth = { bearer = true },
   default_model = "gpt-5-mini",
   quirks = {
-    max_tokens_field = "max_completion_tokens",
+    max_tokens_field = "max_completion_tokens", embed_encoding = "base64", embed_batch = 2048,
     models = {
       { "^gpt%-%d[%w.]*%-chat" },
       { "^o%d", reasoning = true },

@@ -7,5 +7,8 @@ return {
   base_url_env = "GOOGLE_VERTEX_BASE_URL", key_env = "VERTEX_ACCESS_TOKEN",
   variables = { project = "GOOGLE_CLOUD_PROJECT", location = "GOOGLE_CLOUD_LOCATION" },
   auth = { bearer = true }, default_model = "gemini-3.5-flash",
-  quirks = { refuses = { "service_tier" }, models = require("llm.provider.google").quirks.models },
+  quirks = {
+    is_vertex = true, embed_batch = 1, refuses = { "service_tier" },
+    models = require("llm.provider.google").quirks.models,
+  },
 }

@@ -10,6 +10,7 @@ return {
     location = { "CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION" } },
   quirks = {
     path = "/publishers/anthropic/models/{model}:rawPredict",
+    count_path = "/publishers/anthropic/models/count-tokens:rawPredict",
     stream_path = "/publishers/anthropic/models/{model}:streamRawPredict",
     body = { anthropic_version = "vertex-2023-10-16" }, models = anthropic.quirks.models,
   },
