@@ -44,8 +44,8 @@ describe("llm.core.http", function()
     end
   end
 
-  -- next and headers pushed bytes of the transfer itself, pushing collected garbage, and a finalizer
-  -- that closed the transfer freed them; one that pulled moved them.
+  -- next and headers pushed bytes of the transfer itself, pushing collected garbage, and a
+  -- finalizer that closed the transfer freed them; one that pulled moved them.
   it("outlives finalizers that use the transfer it is showing", function()
     local ran = 0
     local pause = collectgarbage("setpause", 1)
@@ -115,7 +115,8 @@ describe("llm.core.http", function()
     assert.equal("X-A: b\n", core.http.header_line("X-A", "b"))
     assert.equal("X-A;\n", core.http.header_line("X-A", ""))
     local refused = {
-      { "X A", "b" }, { "", "b" }, { "X:A", "b" }, { "X\195\164", "b" }, { "X-A", "b\r\nX-Evil: 1" },
+      { "X A", "b" }, { "", "b" }, { "X:A", "b" }, { "X\195\164", "b" },
+      { "X-A", "b\r\nX-Evil: 1" },
       { "X-A", "b\n" }, { "X-A", "b\r" }, { "X-A", "b\0c" }, { "X-A", " b" }, { "X-A", "b\t" },
       { "X-A", ("a"):rep(20000) },
     }
