@@ -72,6 +72,7 @@ end
 local function check_url(text, key, insecure)
   local parsed, problem = url.parse(text)
   if not parsed then options.refuse("base_url", problem) end
+  if parsed.path:find("[?#]") then options.refuse("base_url", "the URL must end with its path") end
   if key and parsed.scheme == "http" and not parsed.is_loopback and not insecure then
     options.refuse("base_url", "a key is not sent over plain http to " .. parsed.host ..
       "; use https, or set insecure_http = true")
@@ -180,6 +181,7 @@ local function call_of(self, own)
   local call = setmetatable({ own = own, attempts = 1 }, self.call_meta)
   if own then
     for name, value in pairs(own) do call[name] = value end
+    if own.headers then call.headers = merge(self.transport.headers or {}, own.headers) end
   end
   return call
 end
@@ -275,9 +277,8 @@ Client.estimate_usage = require "llm.estimate"
 --- Cancels what is in flight; the client refuses further calls. Idempotent.
 function Client:close()
   self.closed = true
-  for reply in pairs(self.replies) do reply:close() end
+  for reply in pairs(self.replies) do reply:cancel() end
 end
-Client.__close = Client.close
-Client.__gc = Client.close
+Client.__close = Client.close -- and nothing on collection: replies keep their client
 
 return { new = new, Client = Client }

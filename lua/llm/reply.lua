@@ -105,6 +105,7 @@ local function pull(self)
   local kind, data, name = take(transfer)
   while not kind do
     wait(self.id)
+    if self.settled then return end
     kind, data, name = take(transfer)
   end
   if kind == "text" then
@@ -193,13 +194,20 @@ function Reply:settle()
   self.header_block = self.transfer:headers()
   self.made = nil
   self.transfer:close()
+  task.wake(self.id)
   local settled = self.request.call.settled
   if settled then settled(self) end
 end
 
---- Cancels the reply.
+--- Closes the reply: its reader wants no more.
 function Reply:close() self:settle() end
 Reply.__close = Reply.settle
+
+--- Cancels the reply: its reader, who waits, gets an error.
+function Reply:cancel()
+  if not self.over then self:fail("cancelled", "the client was closed") end
+  self:settle()
+end
 
 -- Counts that come before the answer's end are of what had come by then.
 local function has_final_usage(self)
