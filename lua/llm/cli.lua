@@ -15,6 +15,8 @@ usage: llmrun [options] SCRIPT.lua [arguments]    run a script
       --config FILE    configuration (default: ~/.config/llmrun/config.lua)
       --log LEVEL      debug, info, warn (default), error or off
       --dry-run        print the request as a curl command and send nothing
+      --record FILE    keep every request and its reply in FILE
+      --replay FILE    answer from FILE; nothing is sent, no key is needed
   -h, --help           this text; llmrun NAME --help for a script's own
   -V, --version        version of llmrun and of its libraries
 
@@ -40,6 +42,7 @@ local advice = {
 local takes_value = {
   ["-m"] = "model", ["--model"] = "model", ["-p"] = "prompt", ["--prompt"] = "prompt",
   ["-e"] = "code", ["--execute"] = "code", ["--config"] = "config", ["--log"] = "log",
+  ["--record"] = "record", ["--replay"] = "replay",
 }
 local flags = {
   ["-h"] = "help", ["--help"] = "help", ["-V"] = "version", ["--version"] = "version",
@@ -164,6 +167,17 @@ local function versions()
   print(("llmrun %s (%s, prices of %s)"):format(core.version, _VERSION, core.prices.date()))
 end
 
+-- Every client of the script is recorded, or plays what was.
+local function configure_recording(opts)
+  local file = opts.record or opts.replay
+  if not file then return end
+  if opts.record and opts.replay then return "--record and --replay exclude each other" end
+  local ok, policy = pcall(require("llm.policy.record").new,
+    { file = file, mode = opts.record and "record" or "replay" })
+  if not ok then return tostring(policy) end
+  require("llm.client").Client.recorder = policy
+end
+
 local function configure(opts)
   if opts.model then require("llm.config").override { model = opts.model } end
   if opts.config then require("llm.config").override({}, opts.config) end
@@ -173,6 +187,7 @@ local function configure(opts)
     end
   end
   if opts.dry_run then require("llm.client").Client.dry_run = print end
+  return configure_recording(opts)
 end
 
 --- Runs the command.

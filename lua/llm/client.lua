@@ -80,7 +80,7 @@ local function check_url(text, key, insecure)
 end
 
 -- A copy of the provider's data with the address that this client uses.
-local function bind_provider(opts)
+local function bind_provider(opts, is_offline)
   local found, err = providers.find(opts.provider)
   if not found then error(err, 0) end
   local settings = config.get().providers[found.name] or {}
@@ -89,7 +89,8 @@ local function bind_provider(opts)
     base_url = providers.expand(found, address):gsub("/+$", ""),
     headers = merge(found.headers or {}, settings.headers or {}),
   }, { __index = found })
-  local key = find_key(found, opts, settings, address:gsub("/+$", "") == found.base_url)
+  local is_default_url = address:gsub("/+$", "") == found.base_url
+  local key = not is_offline and find_key(found, opts, settings, is_default_url) or nil
   check_url(provider.base_url, key, opts.insecure_http)
   return provider, key, settings
 end
@@ -109,11 +110,21 @@ local function build_chain(policies)
   return chain
 end
 
+-- The policy that answers everything from a recording: neither a key nor a network is needed.
+local function replay_of(opts)
+  local policies = copy(opts.policies or {})
+  policies[#policies + 1] = Client.recorder
+  for _, policy in ipairs(policies) do
+    if type(policy) == "table" and policy.offline then return policy end
+  end
+end
+
 local function default_policies(opts)
   local policies = copy(opts.policies or {})
   if opts.retry ~= false then
     policies[#policies + 1] = retry.new(type(opts.retry) == "table" and opts.retry or nil)
   end
+  policies[#policies + 1] = Client.recorder
   return policies
 end
 
@@ -127,8 +138,9 @@ end
 local function new(opts)
   opts = copy(options.check(opts, known, "llm.client"))
   local settings = config.get()
-  require("llm.discover").choose(opts, settings)
-  local provider, key, own = bind_provider(opts)
+  local replay = replay_of(opts)
+  require("llm.discover").choose(opts, settings, replay and replay.provider)
+  local provider, key, own = bind_provider(opts, replay ~= nil)
   local defaults = settings.defaults
   local self = setmetatable({
     provider = provider, provider_name = provider.name, options = opts, defaults = defaults,

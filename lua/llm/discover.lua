@@ -89,7 +89,8 @@ end
 --- Completes a client's options with a provider, and with the model that goes with it.
 -- @tparam table opts of the client; changed
 -- @tparam table settings of llm.config
-local function choose(opts, settings)
+-- @tparam[opt] string recorded the provider whose replies are played back
+local function choose(opts, settings, recorded)
   local model = opts.model or default_model(opts, settings)
   if model then
     local named, rest = providers.split(model)
@@ -97,6 +98,9 @@ local function choose(opts, settings)
       opts.provider, model = named, rest
     end
     opts.model = model
+  end
+  if recorded and not (opts.provider or opts.base_url or model) and providers.find(recorded) then
+    opts.provider = recorded
   end
   if opts.provider then return end
   if opts.base_url then

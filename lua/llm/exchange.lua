@@ -78,7 +78,7 @@ end
 
 -- The setup with the headers that are made anew for each request: signatures, tokens that expire.
 local function signed(call, setup, body)
-  if not auth.is_made_anew(call) then return setup end
+  if call.http.offline or not auth.is_made_anew(call) then return setup end
   local headers, err = auth.make(call, setup, body)
   local lines
   if headers then lines, err = header_lines(call.provider, headers) end
@@ -124,6 +124,7 @@ local function start(request, setup, body)
   log.write("debug", call.provider.name, setup.method .. " " .. setup.url)
   local transfer, id = call.http:start(setup, body, request.stream and dialect.skimmer or nil)
   if not transfer then
+    if errors.is_error(id) then return nil, id end -- of llm.recording
     return nil, errors.new("network", id, { provider = call.provider.name, retryable = false })
   end
   local answer = reply.new(transfer, id, dialect, request)

@@ -10,6 +10,7 @@ local parts = {
   spawn = { "llm.task", "spawn" }, map = { "llm.map", "map" }, sleep = { "llm.task", "sleep" },
   live = { "llm.task", "live" }, task = { "llm.task" },
   loop = { "llm.task" },
+  record = { "llm.policy.record", "new" },
   conformance = { "llm.conformance" }, failure = { "llm.failure" },
   provider = { "llm.provider", "new" }, extend = { "llm.provider", "extend" },
   error = { "llm.error" }, log = { "llm.log" }, config = { "llm.config" },

@@ -1,3 +1,5 @@
 --- The installed scripts, as `llmrun NAME` finds them.
 -- @module llm.scripts
-return { "adapter-test", "batch", "chat", "cost", "count", "models", "prices", "sentiment", "summarize" }
+return {
+  "adapter-test", "batch", "chat", "cost", "count", "models", "prices", "sentiment", "summarize",
+}
