@@ -32,8 +32,10 @@ static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_socka
     (void)purpose;
     llm_http *http = user;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    if (fd >= 0) llm_loop_announce(http->loop, fd);
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
+    if (fd < 0) return CURL_SOCKET_BAD;
+    if (llm_loop_announce(http->loop, fd) == 0) return fd;
+    close(fd); /* libcurl would not hear that it cannot be watched, and wait for ever */
+    return CURL_SOCKET_BAD;
 }
 
 static int on_close(void *user, curl_socket_t fd) {

@@ -247,9 +247,11 @@ int llm_loop_watch(llm_loop *loop, int fd, unsigned events, llm_source *source) 
     return rc;
 }
 
-void llm_loop_announce(llm_loop *loop, int fd) {
+int llm_loop_announce(llm_loop *loop, int fd) {
     slot *s = slot_of(loop, fd);
-    if (s) *s = (slot){.announced = true};
+    if (!s) return LLM_ENOMEM;
+    *s = (slot){.announced = true};
+    return 0;
 }
 
 void llm_loop_forget(llm_loop *loop, int fd) {

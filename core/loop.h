@@ -74,8 +74,8 @@ bool llm_loop_foreign(const llm_loop *loop);
 int llm_loop_watch(llm_loop *loop, int fd, unsigned events, llm_source *source);
 /* An announced descriptor: its owner promises to call llm_loop_forget before closing it, and the
  * loop may keep it in the system's set while it is not watched, since that saves two system calls
- * a request on a connection that is used again. */
-void llm_loop_announce(llm_loop *loop, int fd);
+ * a request on a connection that is used again. 0 or LLM_ENOMEM. */
+int llm_loop_announce(llm_loop *loop, int fd);
 void llm_loop_forget(llm_loop *loop, int fd);
 
 /* source->io and source->timer are set by the caller before. */
