@@ -116,6 +116,24 @@ describe("cost_estimate of a response", function()
     check(stream:response(), "Two")
   end)
 
+  it("does not take counts that came early for the last ones", function()
+    local dialect = require "llm.dialect.openai_chat"
+    local provider = llm.extend("openai", { decode_event = function(event, reply)
+      reply:usage { input_tokens = 100, cached_tokens = 60, output_tokens = 1 }
+      return dialect.decode_event(event, reply)
+    end })
+    local base_url = mock_of({ pieces = { "One two three", " four" }, pace = 0.01 }).base_url
+    local client = llm.client { provider = provider, base_url = base_url, api_key = "sk-spec",
+      model = MODEL }
+    local texts, stream = client:stream_text(QUESTION)
+    texts(stream)
+    stream:close()
+    local response = stream:response()
+    assert.same({ input_tokens = 100, cached_tokens = 60, output_tokens = 3, estimated = true },
+      response.usage)
+    assert.near((40 * 2.50 + 60 * 1.25 + 3 * 10.00) / 1e6, response.cost_estimate, 1e-12)
+  end)
+
   it("keeps what was told of the prompt, and counts what came of the answer", function()
     local reply = {
       request = { model = MODEL, messages = {} }, thoughts = "One two", refused = nil,

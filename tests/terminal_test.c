@@ -52,3 +52,26 @@ Test(terminal, stays_within_its_buffers) {
         free(out);
     }
 }
+
+static const struct {
+    const char *text;
+    size_t width;
+} widths[] = {
+    {"", 0}, {"plain ~", 7}, {"h\xC3\xA9", 2}, /* é as one code point */
+    {"he\xCC\x81", 2},                         /* and as two */
+    {"\xE6\x9D\xB1\xE4\xBA\xAC", 4},           /* 東京 */
+    {"\xE3\x82\xA2\xEF\xBD\xB1", 3},           /* full-width and half-width katakana */
+    {"\xED\x95\x9C\xF0\xA0\x80\x80", 4},       /* Hangul; U+20000 */
+    {"\xF0\x9F\x98\x80\xEF\xB8\x8F", 2},       /* an emoji and its selector */
+    {"\xE2\x80\xA6\xE2\x86\x92", 2},           /* … → */
+    {"\xFF\xE6\x9D", 2},                       /* an invalid byte, a character that is cut */
+};
+
+Test(terminal, counts_columns) {
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; i++) {
+        size_t len = strlen(widths[i].text);
+        guarded g = guard_text(widths[i].text, len);
+        cr_expect_eq(llm_terminal_width(g.text, len), widths[i].width, "%s", widths[i].text);
+        guard_free(&g);
+    }
+}
