@@ -191,8 +191,9 @@ describe("llm.mock", function()
 
     it("knows what it does not serve", function()
       start { text = "yes" }
-      local other = llm.client { provider = { api = 1, name = "other", dialect = "openai_chat",
-        base_url = mock.base_url .. "/nowhere/x?y=", default_model = "m" }, retry = false }
+      local other = llm.client { retry = false, provider = { api = 1, name = "other",
+        dialect = "openai_chat", base_url = mock.base_url, default_model = "m",
+        encode_request = function() return { path = "/elsewhere", body = {} } end } }
       local _, err = other:generate_text("Hi")
       assert.equal(404, err.status)
       other:close()
