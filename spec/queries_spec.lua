@@ -1,16 +1,13 @@
 --- Embeddings, lists of models, counts of tokens and keys: over real sockets, what providers send.
+local conformance = require "spec.support.conformance"
 local core = require "llm.core"
 local environment = require "spec.support.environment"
 local llm = require "llm"
+local providers = require "llm.provider"
 
-local json = core.json
+local json, read = core.json, conformance.read
 
-local function read(path)
-  local file = assert(io.open("spec/fixtures/" .. path, "rb"))
-  local bytes = file:read("*a")
-  file:close()
-  return bytes
-end
+conformance.describe("openai_embeddings", function() return assert(providers.find "openai") end)
 
 -- A server that gives the answers one after the other, and remembers what it was asked.
 local function serve(answers)

@@ -93,6 +93,12 @@ local expectations = {
   end,
   input_tokens = count "input_tokens", output_tokens = count "output_tokens",
   cached_tokens = count "cached_tokens", reasoning_tokens = count "reasoning_tokens",
+  embeddings = function(played, wanted) same("embeddings", wanted, played.response.items) end,
+  models = function(played, wanted)
+    local ids = {}
+    for i, model in ipairs(played.response.items or {}) do ids[i] = model.id end
+    same("models", wanted, ids)
+  end,
   error = function(played, wanted)
     local kind = kind_of[wanted] or wanted
     if errors.kinds[kind] == nil then error("the manifest's error is no kind: " .. kind, 0) end

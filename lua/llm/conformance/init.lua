@@ -148,9 +148,9 @@ local function read_file(path)
   return bytes
 end
 
--- Model lists and embeddings are not this road.
-local function is_conversation(row)
-  return row.kind ~= "request" and not row.expect.models and not row.expect.embeddings
+-- Which query a row answers; nil: it is of a conversation.
+local function query_of(row)
+  return row.expect.models and "models" or row.expect.embeddings and "embed" or nil
 end
 
 --- The checks of every fixture in a folder with a manifest.json.
@@ -168,7 +168,8 @@ function conformance.fixtures(folder, provider_of)
   local list = {}
   for _, row in ipairs(set.rows) do
     row.headers, row.expect, row.status = row.headers or {}, row.expect or {}, row.status or 200
-    if is_conversation(row) then list[#list + 1] = checks_of(set, row) end
+    row.query = row.query or query_of(row)
+    if row.kind ~= "request" then list[#list + 1] = checks_of(set, row) end
   end
   return list
 end

@@ -32,12 +32,13 @@ end
 
 --- Plays a recording through a provider.
 -- @tparam table provider as llm.provider gives it
--- @tparam table recording status, headers (names in lower case), model
+-- @tparam table recording status, headers (names in lower case), model, query (the kind of a
+-- request that is no conversation: embed, models, count)
 -- @tparam table chunks list of byte strings as they come from the network
 -- @param[opt] skimmer of the dialect
 -- @treturn table events (list of {type, value}), response, err, is_closed (nothing was awaited)
 return function(provider, recording, chunks, skimmer)
-  local request = { model = recording.model or "model", messages = {},
+  local request = { model = recording.model or "model", messages = {}, kind = recording.query,
     call = { provider = provider, client = client } }
   local transfer = playback.of_bytes(provider.dialect, recording, chunks, skimmer)
   local answer = reply.new(transfer, 0, provider.dialect, request)
