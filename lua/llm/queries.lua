@@ -3,7 +3,6 @@
 -- translate; it travels the same road as a conversation, through the same policies.
 -- @module llm.queries
 local errors = require "llm.error"
-local message = require "llm.message"
 local options = require "llm.options"
 local requests = require "llm.request"
 local tokens = require "llm.tokens"
