@@ -239,3 +239,24 @@ describe("llm.record", function()
     assert.matches(":1 is no recorded exchange", problem { file = path, mode = "replay" })
   end)
 end)
+
+local program = os.getenv "LLMRUN"
+
+describe("llmrun --record and --replay", function()
+  if not program then return print "LLMRUN is not set: --record and --replay are not tested" end
+
+  it("answers the second time without asking anybody", function()
+    local path = os.tmpname()
+    local function run(option, prompt)
+      local pipe = assert(io.popen(("env -i %s %s %s -p %q </dev/null 2>&1"):format(
+        program, option, path, prompt)))
+      local text = pipe:read("*a")
+      pipe:close()
+      return text
+    end
+    assert.matches("a built%-in mock answers.*\nHello there\n$", run("--record", "Hello there"))
+    assert.equal("Hello there\n", run("--replay", "Hello there"))
+    assert.matches("asked \"Hello where\"", run("--replay", "Hello where"))
+    os.remove(path)
+  end)
+end)
