@@ -151,6 +151,7 @@ describe("llmrun prices", function()
     assert.equal("prices of 2027-02-01, " .. installed .. "\n", (run("prices " .. path)))
     assert.equal("prices of 2027-02-01, " .. installed .. "\n", (run "prices"))
     assert.matches("\t4321\t", (run "models -p openai"))
+    assert.matches("prices of 2027%-02%-01", (run "--version"))
     write(".local/share/llmrun/prices.json", "{")
     local text, code = run "prices"
     assert.matches("prices of 2026%-11%-22, built in\n", text)

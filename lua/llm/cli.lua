@@ -164,7 +164,8 @@ end
 
 local function versions()
   local core = require "llm.core"
-  print(("llmrun %s (%s, prices of %s)"):format(core.version, _VERSION, core.prices.date()))
+  local date = require("llm.cost").date()
+  print(("llmrun %s (%s, prices of %s)"):format(core.version, _VERSION, date))
 end
 
 -- Every client of the script is recorded, or plays what was.

@@ -1,6 +1,7 @@
 --- Discover: which provider answers when the caller did not say.
 -- @module llm.discover
 local core = require "llm.core"
+local cost = require "llm.cost"
 local options = require "llm.options"
 local providers = require "llm.provider"
 local task = require "llm.task"
@@ -67,7 +68,7 @@ local function choose_local(opts)
 end
 
 local function by_price_table(model)
-  local row = core.prices.find(model)
+  local row = cost.find(model)
   return row and providers.find(row.provider) and row.provider
 end
 
