@@ -5,9 +5,11 @@
 -- local client = llm.client{provider = "openai", base_url = server.url("html-200"), api_key = "k"}
 -- assert.equal(1, server.count("html-200"))
 -- server.stop()
+local core = require "llm.core"
+
 local faults = {}
 
--- What a sanitized test preloads is for the interpreter alone; curl has hung with it.
+-- What a sanitized test preloads is for the interpreter alone.
 local function open(command)
   return assert(io.popen("unset LD_PRELOAD; " .. command, "r"))
 end
@@ -40,9 +42,22 @@ function faults.start()
   end
   local origin = "http://127.0.0.1:" .. server.port .. "/"
 
+  local loop = assert(core.loop.new())
+  local client = assert(core.http.new(loop, {}))
+
   local function ask(what, fault)
-    return output_of("curl -s '" .. origin .. "-/" .. what .. "/" .. (fault or "") .. "'")
+    local transfer = assert(client:start({ method = "GET", deadline = 5,
+      url = origin .. "-/" .. what .. "/" .. (fault or "") }))
+    local text, kind, data = "", transfer:next()
+    while kind ~= "end" do
+      assert(kind ~= "error", data)
+      if kind then text = data else loop:step(1) end
+      kind, data = transfer:next()
+    end
+    transfer:close()
+    return text
   end
+
   function server.url(fault)
     return origin .. fault .. "/v1"
   end
