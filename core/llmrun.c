@@ -1,6 +1,7 @@
 /* llmrun: the command. Opens a Lua state, hands the arguments to llm.cli, turns signals into an
  * error that unwinds the script, so that what is in flight is cancelled before the process ends. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,14 @@ int luaopen_cjson(lua_State *L); /* Debian's lua-cjson, linked in: scripts may r
 int luaopen_cjson_safe(lua_State *L);
 
 enum { GC_PAUSE = 200 }; /* percent of the live heap before the next collection; little lives */
+
+/* A standard descriptor that the caller closed must not become a socket of ours, or what a script
+ * prints goes to a server. What takes its place cannot be used in its direction. */
+static void occupy_standard_descriptors(void) {
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0) open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+}
 
 static lua_State *main_state;
 static volatile sig_atomic_t caught; /* the first signal */
@@ -47,6 +56,7 @@ static void catch_signals(lua_State *L) {
         if (before.sa_handler == SIG_IGN && numbers[i] != SIGPIPE) continue;
         sigaction(numbers[i], &action, NULL);
     }
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write */
 }
 
 /* Pushes what the first caught signal was, or nil: llm.cli stays silent about those errors. */
@@ -96,6 +106,7 @@ static int panic(lua_State *L) {
 }
 
 int main(int argc, char **argv) {
+    occupy_standard_descriptors();
     llm_pool *pool = llm_pool_new();
     lua_State *L = pool ? lua_newstate(llm_pool_alloc, pool) : NULL;
     if (!L) return fputs("llmrun: out of memory\n", stderr), 1;

@@ -21,7 +21,7 @@ for line in file:lines() do
   if line:find("%S") then lines[#lines + 1] = line end
 end
 
-local client = llm.client { model = args.model, temperature = 0.3,
+local client = llm.client { model = args.model, temperature = 0.3, unsupported = "drop",
   system = "Do the following with the user's text and answer with the result only: " .. operation }
 
 local results, failures = llm.map(lines, function(line)

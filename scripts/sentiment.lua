@@ -29,6 +29,7 @@ end
 if #texts == 0 then llm.stop(2, "nothing to rate: give a TEXT or lines on standard input") end
 
 local client = llm.client { model = args.model, temperature = 0.1, max_tokens = 1000,
+  unsupported = "drop", -- where a model takes no temperature
   system = "You rate the sentiment of texts. Answer with JSON only.", response_schema = schema }
 
 local function rate(text)

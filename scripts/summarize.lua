@@ -16,7 +16,7 @@ local messages = {
   { role = "user", content = "Summarize the following text:\n\n" .. llm.input(args) },
 }
 
-local client = llm.client { model = args.model, temperature = 0.3 }
+local client = llm.client { model = args.model, temperature = 0.3, unsupported = "drop" }
 
 if args.json then
   local response = assert(client:generate_text(messages))

@@ -4,7 +4,7 @@
 
 local usage = [[
 usage: llmrun [options] SCRIPT.lua [arguments]    run a script
-       llmrun [options] NAME [arguments]          run an installed script: %s
+       llmrun [options] NAME [arguments]          run an installed script, see below
        llmrun [options] -p PROMPT                 ask once; standard input is added to the prompt
        llmrun [options] -e CODE [arguments]       run a line of Lua
        llmrun [options] -                         run a script from standard input
@@ -20,6 +20,7 @@ usage: llmrun [options] SCRIPT.lua [arguments]    run a script
   -h, --help           this text; llmrun NAME --help for a script's own
   -V, --version        version of llmrun and of its libraries
 
+Scripts: %s
 Keys: OPENAI_API_KEY and so on. Without any key and without a local server a built-in mock answers.
 Exit codes: 0 ok, 1 script error, 2 usage, 3 authentication, 4 rate limit or quota, 5 timeout,
   6 provider, 7 network, 8 content filter, 9 budget, 10 schema, 11 truncated, 13 part of a batch
@@ -81,6 +82,9 @@ local function parse(argv)
     end
     i = i + 1
   end
+  if opts.prompt and argv[i] then
+    return nil, ("%q is not a part of the prompt; quote the prompt as a whole"):format(argv[i])
+  end
   opts.first = i
   return opts
 end
@@ -102,12 +106,12 @@ local function load_script(name)
     if type(loader) == "function" then return loader end
     local file = io.open(name, "rb")
     if not file then
-      return nil, ("there is no script %q; llmrun --help lists the installed ones"):format(name)
+      return nil, ("there is no script %q; llmrun --help lists the installed ones"):format(name), 2
     end
     file:close()
   end
   local text, chunk_name = read_all(name)
-  if not text then return nil, chunk_name end
+  if not text then return nil, chunk_name, 2 end
   return load(text:gsub("^#[^\n]*", ""), chunk_name, "t")
 end
 
@@ -205,9 +209,9 @@ return function(argv, signalled)
   end
   problem = configure(opts)
   if problem then return complain(problem) end
-  local chunk
-  chunk, problem = chunk_of(opts)
-  if not chunk then return complain(problem) end
+  package.loaded["llm.signalled"] = signalled -- for llm.task
+  local chunk, message, code = chunk_of(opts)
+  if not chunk then return complain(message) and code or 1 end
   arg = { [0] = opts.script or "-e", table.unpack(argv, opts.first) } -- luacheck: ignore
   llm = setmetatable({}, { __index = function(_, key) return require("llm")[key] end }) -- luacheck: ignore
   local ok, value = xpcall(chunk, handler, table.unpack(arg)) -- luacheck: ignore

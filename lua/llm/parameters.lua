@@ -9,6 +9,7 @@ local log = require "llm.log"
 local neutral = { temperature = 1, top_p = 1, presence_penalty = 0, frequency_penalty = 0,
   logprobs = false, parallel_tool_calls = true }
 
+local warned = {} -- text -> true: once is enough
 local found = setmetatable({}, { __mode = "k" }) -- list of rows -> model -> its row
 local none = {}
 
@@ -52,7 +53,10 @@ local function leave_out(request, provider, names)
         if request.unsupported ~= "drop" then
           return nil, problem .. "; leave it out, or set unsupported = \"drop\""
         end
-        log.write("warn", provider.name, problem .. "; it was left out")
+        if not warned[problem] then
+          warned[problem] = true
+          log.write("warn", provider.name, problem .. "; it was left out")
+        end
       end
       request = without(request, name)
     end

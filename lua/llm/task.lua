@@ -6,6 +6,7 @@
 local core = require "llm.core"
 local log = require "llm.log"
 
+local signalled = package.loaded["llm.signalled"] -- of the command: the signal that came, or nil
 local unpack = table.unpack or unpack -- luacheck: ignore
 local running, yield = coroutine.running, coroutine.yield
 
@@ -171,6 +172,8 @@ local function wait(key)
     host.suspend(function(token) park(key, { token = token }) end)
   else
     step()
+    -- The command interrupts its main chunk; a coroutine that drives the loop must ask.
+    if signalled and signalled() then error("interrupted", 0) end
   end
 end
 
