@@ -39,7 +39,8 @@ end
 -- The address is not part of it: neither the host nor the query, which may carry the key.
 local function request_of(call, setup, body)
   return encode {
-    provider = call.provider.name, path = setup.url:match("^%a+://[^/]*([^?]*)"),
+    provider = call.provider.name,
+    path = secret.scrub(setup.url:match("^%a+://[^/]*([^?]*)")),
     body = body and decode(clean(body)) or nil,
   }
 end
