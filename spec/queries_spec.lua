@@ -21,7 +21,8 @@ local function serve(answers)
         request = server:accept()
       end
       seen[#seen + 1] = { path = request:path(), body = json.decode(request:body()) }
-      request:respond(answer.status or 200, { ["Content-Type"] = "application/json" },
+      local headers = { ["Content-Type"] = answer.type or "application/json" }
+      request:respond(answer.status or 200, headers,
         type(answer.body) == "table" and json.encode(answer.body) or answer.body)
       request:close()
     end
@@ -83,6 +84,8 @@ describe("queries", function()
       assert.is_near(1e30, found[3], 1e24)
       assert.is_nil(core.base64.decode_floats("AAAA"))
       assert.is_nil(core.base64.decode_floats("?"))
+      assert.same({}, core.base64.decode_floats(""))
+      assert.error_matches(function() core.base64.encode_floats { 1, "x" } end, "element 2")
     end)
 
     it("reads Google's, Vertex's and Ollama's", function()
@@ -199,6 +202,12 @@ describe("queries", function()
       assert.same({ { id = "qwen3:8b" } }, client:list_models())
     end)
 
+    it("takes a body for what it is, whatever it is called", function()
+      local answer = { type = "text/plain", body = read "ollama/tags.json" }
+      local client = client_of("ollama", { answer })
+      assert.equal("qwen3:8b", assert(client:list_models())[1].id)
+    end)
+
     it("says where there is no list", function()
       local client = client_of("vertex", {})
       local models, err = client:list_models()
@@ -220,6 +229,15 @@ describe("queries", function()
       ok, err = client:validate_key()
       assert.is_false(ok)
       assert.equal("provider_unavailable", err.kind)
+    end)
+
+    it("asks nothing more when the question was refused", function()
+      local client = client_of("openai", { { status = 400, body = { error = { message = "No." } } },
+        { body = read "openai_chat/plain.json" } })
+      local ok, err = client:validate_key()
+      assert.is_false(ok)
+      assert.equal("invalid_request", err.kind)
+      assert.equal(1, #server)
     end)
 
     it("asks where the list of models is open to all", function()

@@ -73,7 +73,8 @@ static int base64_encode_floats(lua_State *L) {
     unsigned char *bytes = (unsigned char *)scratch(L, 4 * count);
     for (size_t i = 0; i < count; i++) {
         lua_rawgeti(L, 1, (int)i + 1);
-        write_float(bytes + 4 * i, (float)luaL_checknumber(L, -1));
+        if (!lua_isnumber(L, -1)) return luaL_error(L, "element %d is not a number", (int)i + 1);
+        write_float(bytes + 4 * i, (float)lua_tonumber(L, -1));
         lua_pop(L, 1);
     }
     char *text = scratch(L, llm_base64_encoded(4 * count));
