@@ -10,14 +10,11 @@ local args = llm.args({
   { "concurrency", "how many at once", short = "j", value = "N", default = 5 },
 }, arg)
 
-local operation, path = args[1], args[2]
+local operation = args[1]
 if not operation then llm.stop(2, "say what to do with each line; try --help") end
 
-local file, message = io.stdin, nil
-if path then file, message = io.open(path) end
-if not file then llm.stop(2, message) end
 local lines = {}
-for line in file:lines() do
+for line in llm.read(args[2] or "-"):gmatch("[^\r\n]+") do
   if line:find("%S") then lines[#lines + 1] = line end
 end
 

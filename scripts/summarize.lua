@@ -12,7 +12,7 @@ local args = llm.args({
 
 local messages = {
   { role = "system", content = ("You summarize texts accurately and concisely, in the language " ..
-    "of the text, in at most %d words."):format(args.words) },
+    "of the text, in at most %s words."):format(args.words) },
   { role = "user", content = "Summarize the following text:\n\n" .. llm.input(args) },
 }
 
