@@ -155,7 +155,8 @@ local function classify(status, json)
 end
 
 local function excerpt(text)
-  text = secret.scrub(text):gsub("<[sS][tT][yY][lL][eE].-</[^>]*>", " "):gsub("<[^>]*>", " "):gsub("%s+", " ")
+  text = secret.scrub(text):gsub("<[sS][tT][yY][lL][eE].-</[^>]*>", " ")
+  text = text:gsub("<[^>]*>", " "):gsub("%s+", " ")
   text = text:gsub("^ ", ""):gsub(" $", "")
   return #text > 120 and text:sub(1, 117) .. "..." or text
 end

@@ -1,5 +1,5 @@
---- Google's embeddings, list of models and count of tokens. Quirk: is_vertex, the same on Vertex AI,
--- where texts are embedded by `predict`, counts are asked flat, and models are not listed.
+--- Google's embeddings, list of models and count of tokens. Quirk: is_vertex, the same on Vertex
+-- AI, where texts are embedded by `predict`, counts are asked flat, and models are not listed.
 -- @module llm.dialect.gemini_queries
 local encode_request = require "llm.dialect.gemini_request"
 local url = require "llm.url"
