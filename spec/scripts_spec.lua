@@ -1,48 +1,24 @@
 -- The installed scripts, as people run them: offline, from an empty folder, with bad input too.
 if _VERSION ~= "Lua 5.4" then return end -- they are the command's
 
+local command = require "spec.support.command"
 local core = require "llm.core"
-local faults = require "spec.support.faults"
 local llm = require "llm"
-local process = require "spec.support.process"
 
 describe("scripts", function()
   local decode = core.json.decode
-  local server, folder, remove
+  local run, openai, asked, write = command.run, command.openai, command.asked, command.write
   local NOTICE = "^llmrun: no provider is configured, so a built%-in mock answers[^\n]*\n"
 
-  setup(function() server = faults.start() end)
+  setup(command.start)
 
   teardown(function()
-    server.stop()
+    command.stop()
     assert.equal(0, llm.live())
   end)
 
-  before_each(function()
-    server.reset()
-    folder, remove = process.folder()
-  end)
-
-  after_each(function() remove() end)
-
-  local function run(...)
-    local argv = { process.llmrun, ... }
-    local opts = type(argv[#argv]) == "table" and table.remove(argv) or {}
-    opts.cwd = folder
-    return process.run(argv, opts)
-  end
-
-  local function write(name, text)
-    local file = assert(io.open(folder .. "/" .. name, "wb"))
-    file:write(text)
-    file:close()
-  end
-
-  local function openai(fault)
-    return { OPENAI_BASE_URL = server.url(fault), OPENAI_API_KEY = "sk-CANARY-scripts" }
-  end
-
-  local function asked(fault) return decode(server.last(fault):match("\r\n\r\n(.*)$")) end
+  before_each(command.enter)
+  after_each(command.leave)
 
   local names = { "batch", "chat", "sentiment", "summarize" }
 
