@@ -14,8 +14,8 @@ function Record:__call(request, next)
 end
 
 --- Makes the policy. Given to several clients it keeps all of them in one file.
--- @tparam table opts `file`; `mode`: `"record"` begins the file anew, `"replay"` answers from it without
--- a connection (clients need no key), `"auto"` (default) answers from it and adds what is
+-- @tparam table opts `file`; `mode`: `"record"` begins the file anew, `"replay"` answers from it
+-- without a connection (clients need no key), `"auto"` (default) answers from it and adds what is
 -- missing. `timing`: replies take the time that they took (default: none)
 -- @treturn policy for the option `policies` of llm.client
 -- @usage local client = llm.client { model = "openai/gpt-5-mini",
