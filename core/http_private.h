@@ -24,8 +24,8 @@ struct llm_http {
     llm_http_limits limits;
     llm_easy *idle;
     int idle_count;
-    int transfers; /* alive: they need us */
-    bool released; /* by the owner */
+    int transfers;    /* alive: they need us */
+    bool released;    /* by the owner */
     llm_buffer setup; /* scratch: the setup that a new transfer asks for */
 };
 

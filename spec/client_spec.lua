@@ -347,6 +347,15 @@ describe("llm.client", function()
       assert.matches("\r\nX%-Two: call\r\n", request)
       assert.is_nil(request:find("X-Two: client", 1, true))
     end)
+
+    -- Written in other letters, a header of the caller's went out beside ours.
+    it("are the same in any letters", function()
+      against("ok", { api_key = good, headers = { authorization = "Bearer other" } })
+      assert(client:generate_text("Hi"))
+      local request = server.last("ok")
+      assert.matches("\r\nauthorization: Bearer other\r\n", request)
+      assert.is_nil(request:find("Authorization:", 1, true))
+    end)
   end)
 
   -- Row I04: what cannot be an address is refused in words, and no key is shown.

@@ -26,23 +26,25 @@ end
 
 -- Header lines in one fixed order; nil and an error for one that may not be sent.
 local function header_lines(provider, ...)
-  local names, values = {}, {}
+  local keys, lines = {}, {} -- by the name in lower case, which is what counts
   for i = 1, select("#", ...) do
     for name, value in pairs((select(i, ...)) or {}) do
-      if not values[name] then names[#names + 1] = name end
-      values[name] = value
+      local key = name:lower()
+      if not lines[key] then keys[#keys + 1] = key end
+      lines[key] = { name, tostring(value) }
     end
   end
-  table.sort(names)
-  for i, name in ipairs(names) do
-    local line, fault = core.http.header_line(name, tostring(values[name]))
+  table.sort(keys)
+  for i, key in ipairs(keys) do
+    local name, value = lines[key][1], lines[key][2]
+    local line, fault = core.http.header_line(name, value)
     if not line then
       return nil, errors.new("invalid_request",
         ("header %q cannot be sent: %s"):format(name, fault), { provider = provider.name })
     end
-    names[i] = line
+    keys[i] = line
   end
-  return table.concat(names)
+  return table.concat(keys)
 end
 
 local fixed = { ["Content-Type"] = "application/json", ["User-Agent"] = "llmrun/" .. core.version }
