@@ -17,7 +17,6 @@ local WAIT = 0.5  -- longest first wait of the retry policy
 -- billed: the error says that the request may have been billed.
 local table_of_faults = {
   { "ok", text = "Hello, world" },
-  { "ok-stream", text = "Hello, world" },
   { "ok-plain", text = "Hello, world" },
   { "json-for-stream", text = "Hello, world" },
   { "crlf", text = "Hello, world" },
