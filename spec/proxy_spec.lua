@@ -52,6 +52,15 @@ describe("a proxy", function()
     end)
   end
 
+  it("given by name is not given a key in clear", function()
+    local llm = require "llm"
+    local ok, err = pcall(llm.client, { api_key = "sk-CANARY-proxy", base_url = server.url("ok"),
+      model = "m", proxy = proxy })
+    assert.is_false(ok)
+    assert.matches("plain http to a proxy", err.message)
+    assert.equal(0, server.count("other"))
+  end)
+
   local function https_url() return (server.url("ok"):gsub("^http:", "https:")) end
 
   -- The status of the proxy's answer was taken for the provider's.

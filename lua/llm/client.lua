@@ -69,13 +69,14 @@ local function environment_url(provider)
   return value ~= "" and value or nil
 end
 
-local function check_url(text, key, insecure)
+local function check_url(text, key, proxy, insecure)
   local parsed, problem = url.parse(text)
   if not parsed then options.refuse("base_url", problem) end
   if parsed.path:find("[?#]") then options.refuse("base_url", "the URL must end with its path") end
-  if key and parsed.scheme == "http" and not parsed.is_loopback and not insecure then
-    options.refuse("base_url", "a key is not sent over plain http to " .. parsed.host ..
-      "; use https, or set insecure_http = true")
+  local is_clear = key and parsed.scheme == "http" and (proxy or not parsed.is_loopback)
+  if is_clear and not insecure then
+    options.refuse("base_url", "a key is not sent over plain http to " ..
+      (proxy and "a proxy" or parsed.host) .. "; use https, or set insecure_http = true")
   end
 end
 
@@ -91,7 +92,7 @@ local function bind_provider(opts, is_offline)
   }, { __index = found })
   local is_default_url = address:gsub("/+$", "") == found.base_url
   local key = not is_offline and find_key(found, opts, settings, is_default_url) or nil
-  check_url(provider.base_url, key, opts.insecure_http)
+  check_url(provider.base_url, key, opts.proxy or settings.proxy, opts.insecure_http)
   return provider, key, settings
 end
 

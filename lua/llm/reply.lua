@@ -48,6 +48,7 @@ function Reply:error(kind, message, fields)
   local request = self.request
   err.provider = err.provider or request.call.provider.name
   err.model = err.model or request.model
+  err.attempts = request.call.attempts
   local status = self.transfer:status()
   if status ~= 0 then err.status = err.status or status end
   return failure.complete(err, self)
