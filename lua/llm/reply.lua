@@ -237,7 +237,7 @@ function Reply:response()
     finish_reason = self.finish_reason, finish_reason_raw = self.finish_reason_raw,
     tool_calls = self:tool_calls(), reasoning = self.thoughts, refusal = self.refused,
     opaque = self.kept, attempts = call.attempts, header_block = self.header_block,
-    items = self.items, next_page = self.next_page,
+    items = self.items, next_page = self.next_page, logprobs = self.probabilities,
   }
   return self.made
 end

@@ -96,6 +96,14 @@ function Sink:opaque(namespace, value)
   list[#list + 1] = value
 end
 
+--- Log probabilities of tokens, as the provider gives them: rows of `token`, `logprob` and, where
+-- asked for, `top_logprobs`.
+function Sink:logprobs(rows)
+  if not rows[1] then return end
+  self.probabilities = self.probabilities or {}
+  for _, row in ipairs(rows) do self.probabilities[#self.probabilities + 1] = row end
+end
+
 --- An image, audio or other data.
 function Sink:media(mime, data) push(self, "media", { mime = mime, data = data }) end
 

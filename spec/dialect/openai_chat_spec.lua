@@ -163,6 +163,24 @@ describe("openai_chat server", function()
     end
   end)
 
+  it("gives the log probabilities, streamed or not", function()
+    local rows = { { token = "Hi", logprob = -0.1, top_logprobs = { { token = "He" } } },
+      { token = ".", logprob = -0.2 } }
+    local function choice(key, text, list, reason)
+      return json.encode { model = "m", choices = { { index = 0, [key] = { content = text },
+        logprobs = { content = list }, finish_reason = reason or json.null } } }
+    end
+    local plain = { status = 200, headers = { ["content-type"] = "application/json" } }
+    local whole = conformance.play(openai(), plain, { choice("message", "Hi.", rows, "stop") })
+    assert.same(rows, whole.response.logprobs)
+    local stream = { status = 200, headers = { ["content-type"] = "text/event-stream" } }
+    local streamed = conformance.play(openai(), stream, { table.concat({ "",
+      choice("delta", "Hi", { rows[1] }) .. "\n\n",
+      choice("delta", ".", { rows[2] }, "stop") .. "\n\n", "[DONE]\n\n" }, "data: ") })
+    assert.same(rows, streamed.response.logprobs)
+    assert.equal("Hi.", streamed.response.content)
+  end)
+
   it("writes what its own client reads", function()
     local context = { id = "chatcmpl-1", created = 1, model = "m" }
     local answer = { text = "Hi.", reasoning = "Hm.", finish_reason = "tool_calls",

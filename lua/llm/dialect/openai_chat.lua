@@ -102,6 +102,7 @@ local function decode_choice(choice, reply)
   decode_content(delta.content, reply)
   if type(delta.refusal) == "string" then reply:refusal(delta.refusal) end
   if type(delta.tool_calls) == "table" then decode_tool_calls(delta.tool_calls, reply) end
+  reply:logprobs(table_or_empty(table_or_empty(choice.logprobs).content))
   local raw = string_or_nil(choice.finish_reason)
   if raw == "error" or raw == "insufficient_system_resource" then
     return reply:fail("provider_unavailable", "the provider ended the reply with \"" .. raw .. "\"")
