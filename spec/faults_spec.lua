@@ -211,8 +211,9 @@ describe("faults", function()
       assert.equal(2, server.connections("done-hold"))
     end)
 
-    local carried_by = { ["s400-context"] = 1, ["s429-long"] = 1, ["bad-json"] = 1,
-      ["length-and-chunked"] = 2, ["double-content-length"] = 2 }
+    -- A broken event is not among them: whether the rest of the reply had come by then is chance.
+    local carried_by = { ["s400-context"] = 1, ["s429-long"] = 1, ["length-and-chunked"] = 2,
+      ["double-content-length"] = 2 }
     for fault, connections in pairs(carried_by) do
       it("are " .. (connections == 1 and "" or "not ") .. "used again after " .. fault, function()
         local client = client_of(fault)
