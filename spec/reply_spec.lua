@@ -38,15 +38,16 @@ describe("llm.reply", function()
     settled = 0
     local request = { model = "m", messages = { { role = "user", content = "Hi" } }, call = {
       provider = { name = "test", base_url = "http://127.0.0.1" }, attempts = 1,
-      client = {
+      client = { replies = {},
         cost = function() return nil end,
         estimate_usage = function() return { input_tokens = 1, output_tokens = 1,
           estimated = true } end,
       },
-      settled = function() settled = settled + 1 end,
     } }
     local transfer = transfer_of(items, status)
-    return reply.new(transfer, 1, dialect, request), transfer
+    local made = reply.new(transfer, 1, dialect, request)
+    made:finally(function() settled = settled + 1 end)
+    return made, transfer
   end
 
   local function event(...) return { "event", llm.json.encode { ... }, "message" } end

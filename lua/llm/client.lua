@@ -9,9 +9,9 @@ local log = require "llm.log"
 local merge = require "llm.merge"
 local message = require "llm.message"
 local options = require "llm.options"
+local policies = require "llm.policies"
 local providers = require "llm.provider"
 local requests = require "llm.request"
-local retry = require "llm.policy.retry"
 local secret = require "llm.secret"
 local stream = require "llm.stream"
 local url = require "llm.url"
@@ -23,9 +23,10 @@ for name, method in pairs(require "llm.queries") do Client[name] = method end
 local known = {
   provider = "string|table", api_key = "string", base_url = "string", proxy = "string",
   ca_file = "string", insecure_http = "boolean", follow_redirects = "number",
-  max_connections = "number", max_connections_per_host = "number", retry = "boolean|table",
-  policies = "table", costs = "table", system = "string",
+  max_connections = "number", max_connections_per_host = "number", policies = "table",
+  costs = "table", system = "string",
 }
+for name, kind in pairs(policies.known) do known[name] = kind end
 for name, kind in pairs(requests.model_options) do known[name] = kind end
 for name, kind in pairs(requests.call_options) do known[name] = kind end
 
@@ -102,37 +103,20 @@ local function copy(source)
   return target
 end
 
-local function build_chain(policies)
-  local chain = exchange.send
-  for i = #policies, 1, -1 do
-    local policy, inner = policies[i], chain
-    chain = function(request) return policy(request, inner) end
-  end
-  return chain
-end
-
 -- The policy that answers everything from a recording: neither a key nor a network is needed.
 local function replay_of(opts)
-  local policies = copy(opts.policies or {})
-  policies[#policies + 1] = Client.recorder
-  for _, policy in ipairs(policies) do
+  local given = copy(opts.policies or {})
+  given[#given + 1] = Client.recorder
+  for _, policy in ipairs(given) do
     if type(policy) == "table" and policy.offline then return policy end
   end
-end
-
-local function default_policies(opts)
-  local policies = copy(opts.policies or {})
-  if opts.retry ~= false then
-    policies[#policies + 1] = retry.new(type(opts.retry) == "table" and opts.retry or nil)
-  end
-  policies[#policies + 1] = Client.recorder
-  return policies
 end
 
 --- Makes a client.
 -- @tparam[opt] table opts `provider` (name or table), `model` (`"gpt-5-mini"` or
 -- `"provider/model"`), `api_key` (the key, or `env:NAME`, `file:PATH`, `cmd:COMMAND`), `base_url`,
--- `retry` (options of llm.policy.retry, or false), `policies`, limits and every option of a call
+-- `retry` and the other policies by name (see docs/policies.md), `policies`, limits and every
+-- option of a call
 -- @treturn Client
 -- @raise an error of kind invalid_request or authentication
 -- @usage local client = llm.client { model = "openai/gpt-5-mini", timeout = 60 }
@@ -145,7 +129,7 @@ local function new(opts)
   local defaults = settings.defaults
   local self = setmetatable({
     provider = provider, provider_name = provider.name, options = opts, defaults = defaults,
-    costs = merge(settings.costs or {}, opts.costs or {}), policies = default_policies(opts),
+    costs = merge(settings.costs or {}, opts.costs or {}),
     replies = setmetatable({}, { __mode = "k" }), setups = {}, models = {}, key = key,
   }, Client)
   opts.model = opts.model or provider.default_model
@@ -157,12 +141,12 @@ local function new(opts)
     timeout = opts.timeout or defaults.timeout,
     first_timeout = opts.first_timeout or defaults.first_timeout,
     deadline = opts.deadline or defaults.deadline, max_response_bytes = opts.max_response_bytes,
-    follow_redirects = opts.follow_redirects or 0, dry_run = Client.dry_run,
-    settled = function(reply) self.replies[reply] = nil end,
+    follow_redirects = opts.follow_redirects or 0, dry_run = Client.dry_run, tag = opts.tag,
   }
   self.call_meta = { __index = self.transport }
   self.template = requests.template(opts, defaults)
-  self.chain = build_chain(self.policies)
+  self.policies = policies.list(opts, settings.policies or {}, self)
+  self.chain = policies.chain(self.policies)
   return self
 end
 
@@ -214,7 +198,7 @@ end
 -- @treturn Client itself
 function Client:use(policy)
   table.insert(self.policies, 1, policy)
-  self.chain = build_chain(self.policies)
+  self.chain = policies.chain(self.policies)
   return self
 end
 

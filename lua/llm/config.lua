@@ -7,7 +7,9 @@ local LARGEST = 1024 * 1024
 
 local defaults = { temperature = 0.7, timeout = 30, connect_timeout = 10 }
 
-local file_keys = { providers = "table", defaults = "table", costs = "table" }
+local file_keys = {
+  providers = "table", defaults = "table", costs = "table", policies = "table",
+}
 local provider_keys = {
   api_key = "string", base_url = "string", models = "table", headers = "table", proxy = "string",
   ca_file = "string",

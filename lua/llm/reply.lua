@@ -5,6 +5,7 @@
 local core = require "llm.core"
 local errors = require "llm.error"
 local failure = require "llm.failure"
+local guard = require "llm.guard"
 local response = require "llm.response"
 local task = require "llm.task"
 
@@ -32,7 +33,7 @@ local function new(transfer, id, dialect, request)
     take = transfer.next, over = false, first_content = false, touched = false, err = false,
     counts = nil, model_id = nil, finish_reason = nil, finish_reason_raw = nil, is_complete = nil,
     items = nil, next_page = nil, any = nil, settled = nil, ended = nil, header_block = nil,
-    made = nil,
+    made = nil, endings = nil,
   }, Reply)
 end
 
@@ -196,8 +197,21 @@ function Reply:settle()
   self.made = nil
   self.transfer:close()
   task.wake(self.id)
-  local settled = self.request.call.settled
-  if settled then settled(self) end
+  self.request.call.client.replies[self] = nil
+  local endings = self.endings
+  for i = 1, endings and #endings or 0 do endings[i](self) end
+end
+
+--- Calls a function once, when the reply has ended in whatever way: read, failed, closed, cancelled
+-- or collected. `reply.err` and `reply:response()` tell how. The function must not wait.
+-- @tparam function ending `function(reply)`
+function Reply:finally(ending)
+  if self.settled then return ending(self) end
+  if not self.endings then
+    self.endings = {}
+    self.guard = guard.new(self)
+  end
+  self.endings[#self.endings + 1] = ending
 end
 
 --- Closes the reply: its reader wants no more.

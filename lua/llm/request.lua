@@ -17,7 +17,7 @@ local model_options = {
 -- How the call is carried.
 local call_options = {
   timeout = "number", first_timeout = "number", connect_timeout = "number", deadline = "number",
-  headers = "table", max_response_bytes = "number",
+  headers = "table", max_response_bytes = "number", tag = "string",
 }
 
 local known = {}

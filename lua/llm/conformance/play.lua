@@ -4,6 +4,7 @@ local playback = require "llm.playback"
 local reply = require "llm.reply"
 
 local client = {
+  replies = {},
   cost = function() end,
   estimate_usage = function() return { input_tokens = 0, output_tokens = 0, estimated = true } end,
 }
