@@ -21,6 +21,7 @@ local parts = {
   url = { "llm.url" },
   cost = { "llm.cost" }, estimate_cost = { "llm.cost", "estimate" },
   models = { "llm.cost", "models" },
+  metrics = { "llm.metrics", "snapshot" }, health = { "llm.health" },
   tokenizer = { "llm.tokens", "tokenizer" }, count_tokens = { "llm.tokens", "count_tokens" },
   estimate_tokens = { "llm.tokens", "estimate_tokens" },
 }

@@ -8,9 +8,9 @@ local options = require "llm.options"
 
 -- From the script to the wire: what is answered from memory costs nothing, what is limited is the
 -- request on the wire.
-local order = { "log", "metrics", "cache", "budget", "retry", "fallback", "keys", "limit",
+local order = { "log", "alert", "metrics", "cache", "budget", "retry", "fallback", "keys", "limit",
   "breaker" }
-local defaults = { retry = true }
+local defaults = { metrics = true, retry = true }
 
 --- The options that they add to those of a client.
 local known = {}

@@ -57,6 +57,7 @@ local function new(opts)
         attempt, err.kind, seconds))
       if opts.on_retry then opts.on_retry(err, attempt, seconds) end
       task.sleep(seconds)
+      request.call.waited = (request.call.waited or 0) + seconds
     end
   end
 end
