@@ -5,7 +5,6 @@
 local core = require "llm.core"
 local errors = require "llm.error"
 local failure = require "llm.failure"
-local guard = require "llm.guard"
 local response = require "llm.response"
 local task = require "llm.task"
 
@@ -202,16 +201,14 @@ function Reply:settle()
   for i = 1, endings and #endings or 0 do endings[i](self) end
 end
 
---- Calls a function once, when the reply has ended in whatever way: read, failed, closed, cancelled
--- or collected. `reply.err` and `reply:response()` tell how. The function must not wait.
+--- Calls a function once, when the reply has ended in whatever way: read, failed, closed or
+-- cancelled; a stream that is dropped is closed. `reply.err` and `reply:response()` tell how. The
+-- function must not wait.
 -- @tparam function ending `function(reply)`
 function Reply:finally(ending)
   if self.settled then return ending(self) end
-  if not self.endings then
-    self.endings = {}
-    self.guard = guard.new(self)
-  end
-  self.endings[#self.endings + 1] = ending
+  local endings = self.endings
+  if endings then endings[#endings + 1] = ending else self.endings = { ending } end
 end
 
 --- Closes the reply: its reader wants no more.

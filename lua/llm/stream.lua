@@ -1,5 +1,7 @@
 --- Streams: a reply as an iterator. The request is sent when the first value is asked for.
 -- @module llm.stream
+local guard = require "llm.guard"
+
 local Stream = {}
 Stream.__index = Stream
 
@@ -14,7 +16,7 @@ local function open(self)
     self.closed = true
     error(err, 0)
   end
-  self.reply = reply
+  self.reply, self.guard = reply, guard.new(self)
   return reply
 end
 
