@@ -1,11 +1,11 @@
 -- Metrics, health and alerts: what operators read, against the mock.
 local environment = require "spec.support.environment"
-local histogram = require "llm.histogram"
+local histogram = require("llm.core").histogram
 local llm = require "llm"
 local metrics = require "llm.policy.metrics"
 local settled = require "spec.support.settled"
 
-describe("llm.histogram", function()
+describe("llm.core.histogram", function()
   it("tells percentiles to 1 % and the exact ends", function()
     local h = histogram.new()
     for i = 1, 1000 do h:add(i / 1000) end
@@ -26,9 +26,9 @@ describe("llm.histogram", function()
     assert.is_nil(h:summary())
     h:add(0)
     h:add(math.huge)
-    assert.equal(2, h.count)
+    assert.equal(2, h:summary().count)
     assert.equal(0, h:percentile(0.5))
-    assert.equal(math.huge, h.most)
+    assert.equal(math.huge, h:percentile(1))
   end)
 
   it("merges, and counts up to bounds", function()
@@ -36,7 +36,13 @@ describe("llm.histogram", function()
     for _ = 1, 3 do a:add(0.5) end
     for _ = 1, 2 do b:add(5) end
     a:merge(b)
-    assert.same({ 0, 3, 5 }, a:cumulated { 0.1, 1, 10 })
+    assert.equal(0, a:up_to(0.1))
+    assert.equal(3, a:up_to(1))
+    assert.equal(5, a:up_to(10))
+    assert.has_error(function() a.add(io.stdout, 1) end)
+    assert.has_error(function() a:merge {} end)
+    b:close()
+    assert.has_error(function() a:merge(b) end)
   end)
 end)
 

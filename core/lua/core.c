@@ -87,6 +87,7 @@ int luaopen_llm_core(lua_State *L) {
     } modules[] = {
         {"base64", llm_lua_base64},
         {"framer", llm_lua_framer},
+        {"histogram", llm_lua_histogram},
         {"http", llm_lua_http},
         {"json", llm_lua_json},
         {"loop", llm_lua_loop},

@@ -10,6 +10,7 @@
 /* Every one of them pushes one table. */
 int llm_lua_base64(lua_State *L);
 int llm_lua_framer(lua_State *L);
+int llm_lua_histogram(lua_State *L);
 int llm_lua_http(lua_State *L);
 int llm_lua_json(lua_State *L);
 int llm_lua_loop(lua_State *L);

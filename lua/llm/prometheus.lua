@@ -24,12 +24,14 @@ local function labels_of(...)
 end
 
 local function histogram(lines, name, labels, data, bounds)
-  for i, count in ipairs(data:cumulated(bounds)) do
-    lines[#lines + 1] = ('%s_bucket{%s,le="%.15g"} %d'):format(name, labels, bounds[i], count)
+  local summary = data:summary() or { count = 0, sum = 0 }
+  for _, bound in ipairs(bounds) do
+    lines[#lines + 1] = ('%s_bucket{%s,le="%.15g"} %d'):format(name, labels, bound,
+      data:up_to(bound))
   end
-  lines[#lines + 1] = ('%s_bucket{%s,le="+Inf"} %d'):format(name, labels, data.count)
-  lines[#lines + 1] = ("%s_sum{%s} %s"):format(name, labels, number(data.sum))
-  lines[#lines + 1] = ("%s_count{%s} %d"):format(name, labels, data.count)
+  lines[#lines + 1] = ('%s_bucket{%s,le="+Inf"} %d'):format(name, labels, summary.count)
+  lines[#lines + 1] = ("%s_sum{%s} %s"):format(name, labels, number(summary.sum))
+  lines[#lines + 1] = ("%s_count{%s} %d"):format(name, labels, summary.count)
 end
 
 local function of_histogram(field, bounds)

@@ -1,8 +1,8 @@
 --- Metrics: counts every call of the process, by provider and model. `llm.metrics()` reads them.
 -- @module llm.policy.metrics
 local core = require "llm.core"
-local histogram = require "llm.histogram"
 
+local histogram = core.histogram
 local clock = core.loop.clock
 local RECENT = 50 -- calls of a provider that llm.health looks at
 
