@@ -17,7 +17,8 @@
 enum { SCRATCH = 1, ARRAY_MT = 2 };   /* upvalues of both functions */
 enum { KEPT_BYTES = 1 << 16 };        /* what a buffer keeps from one call to the next */
 enum { PATH_BYTES = 200 };            /* an error's path stops after the step that passes this */
-enum { GUESSED_SIZE = 4 };            /* of a decoded table, saves most of its growing */
+enum { REMEMBERED = 64 };             /* sizes of tables: a document is often like the last one */
+enum { GUESSED_SIZE = 4 };            /* of the tables after those */
 static const char EMPTY_ARRAY = '\0'; /* its address is llm.json.empty_array */
 
 /* lua_Integer has 64 bits from 5.3 on; a LuaJIT number is a double anyway. */
@@ -39,6 +40,7 @@ typedef struct level {
     bool is_object;
     int table;
     int index, count;    /* array: the current element and, when writing, of how many */
+    int order;           /* reading: how many tables of the document began before it */
     size_t begin;        /* writing: where in out the first member or element is */
     size_t first_member; /* writing: offset in members */
 } level;
@@ -46,6 +48,8 @@ typedef struct level {
 typedef struct scratch {
     bool busy;
     int depth;
+    int tables;                      /* of the document being read, so far */
+    unsigned char sizes[REMEMBERED]; /* of the first tables of the document before it */
     llm_json reader;
     llm_buffer out;
     llm_buffer members; /* of the objects being written, outermost first */
@@ -83,7 +87,7 @@ static scratch *acquire(lua_State *L) {
         lua_replace(L, lua_upvalueindex(SCRATCH));
     }
     s->busy = true;
-    s->depth = 0;
+    s->depth = s->tables = 0;
     return s;
 }
 
@@ -305,16 +309,26 @@ static int encode(lua_State *L) {
     return 1;
 }
 
+/* Begins a table, of the size that its like had in the document before. */
 static void push_table(lua_State *L, scratch *s, bool is_object) {
     luaL_checkstack(L, 6, "JSON");
-    s->levels[s->depth++] = (level){.is_object = is_object};
+    int order = s->tables++;
+    int size = order < REMEMBERED ? s->sizes[order] : GUESSED_SIZE;
+    s->levels[s->depth++] = (level){.is_object = is_object, .order = order};
     if (is_object) {
-        lua_createtable(L, 0, GUESSED_SIZE);
+        lua_createtable(L, 0, size);
         return;
     }
-    lua_createtable(L, GUESSED_SIZE, 0);
+    lua_createtable(L, size, 0);
     lua_pushvalue(L, lua_upvalueindex(ARRAY_MT));
     lua_setmetatable(L, -2);
+}
+
+static void end_table(scratch *s) {
+    const level *v = &s->levels[--s->depth];
+    if (v->order < REMEMBERED) {
+        s->sizes[v->order] = (unsigned char)(v->index < REMEMBERED ? v->index : REMEMBERED);
+    }
 }
 
 /* Pushes a scalar or a key. */
@@ -334,10 +348,11 @@ static void push_scalar(lua_State *L, const llm_json_token *token) {
 static void store(lua_State *L, scratch *s) {
     if (s->depth == 0) return;
     level *v = &s->levels[s->depth - 1];
+    v->index++;
     if (v->is_object)
         lua_rawset(L, -3);
     else
-        lua_rawseti(L, -2, ++v->index);
+        lua_rawseti(L, -2, v->index);
 }
 
 /* Pushes the whole value; 0 or a negative error. */
@@ -351,7 +366,7 @@ static int build(lua_State *L, scratch *s, llm_err *err) {
         case LLM_JSON_ARRAY: push_table(L, s, false); continue;
         case LLM_JSON_OBJECT: push_table(L, s, true); continue;
         case LLM_JSON_ARRAY_END:
-        case LLM_JSON_OBJECT_END: s->depth--; break;
+        case LLM_JSON_OBJECT_END: end_table(s); break;
         case LLM_JSON_KEY: push_scalar(L, &token); continue;
         default: push_scalar(L, &token);
         }

@@ -112,6 +112,12 @@ local function replay_of(opts)
   end
 end
 
+-- Prices of one's own; nil: there are none, which is looked at in every call.
+local function own_costs(configured, given)
+  local costs = merge(configured or {}, given or {})
+  return next(costs) and costs or nil
+end
+
 --- Makes a client.
 -- @tparam[opt] table opts `provider` (name or table), `model` (`"gpt-5-mini"` or
 -- `"provider/model"`), `api_key` (the key, or `env:NAME`, `file:PATH`, `cmd:COMMAND`), `base_url`,
@@ -129,7 +135,7 @@ local function new(opts)
   local defaults = settings.defaults
   local self = setmetatable({
     provider = provider, provider_name = provider.name, options = opts, defaults = defaults,
-    costs = merge(settings.costs or {}, opts.costs or {}),
+    costs = own_costs(settings.costs, opts.costs),
     replies = setmetatable({}, { __mode = "k" }), setups = {}, models = {}, key = key,
   }, Client)
   opts.model = opts.model or provider.default_model
@@ -262,7 +268,8 @@ end
 -- own for either goes before ours.
 function Client:cost(answered, asked, usage, terms)
   local provider, costs = self.provider.name, self.costs
-  if cost.is_own(costs, asked, provider) and not cost.is_own(costs, answered, provider) then
+  if costs and cost.is_own(costs, asked, provider) and
+    not cost.is_own(costs, answered, provider) then
     answered = asked
   end
   return cost.of(answered, provider, usage, costs, terms) or

@@ -67,18 +67,20 @@ end
 --- The request as this model takes it.
 -- @tparam table request canonical
 -- @tparam table provider
--- @tparam table|boolean ... lists of names that the dialect cannot express; false: none
+-- @tparam[opt] table|boolean unknown names that the dialect cannot express
+-- @tparam[opt] table|boolean refused names that it does not take in this request
 -- @treturn table the request, or a copy without what is left out
 -- @treturn nil, problem
-local function settle(request, provider, ...)
+local function settle(request, provider, unknown, refused)
   local problem
-  local lists = { (provider.quirks or none).refuses or none,
-    row_of(provider, request.model).refuses or none, ... }
-  for i = 1, 2 + select("#", ...) do
-    request, problem = leave_out(request, provider, lists[i] or none)
-    if not request then return nil, problem end
+  local quirks, row = provider.quirks or none, row_of(provider, request.model)
+  if quirks.refuses then request, problem = leave_out(request, provider, quirks.refuses) end
+  if request and row.refuses then
+    request, problem = leave_out(request, provider, row.refuses)
   end
-  return request
+  if request and unknown then request, problem = leave_out(request, provider, unknown) end
+  if request and refused then request, problem = leave_out(request, provider, refused) end
+  return request, problem
 end
 
 return { row_of = row_of, settle = settle }

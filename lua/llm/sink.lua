@@ -113,9 +113,8 @@ local usage_fields = {
 }
 
 -- A count that makes no sense is no count.
-local function count_of(value)
-  if type(value) ~= "number" or value ~= value or value < 0 or value > 2 ^ 53 then return nil end
-  return value
+local function is_count(value)
+  return type(value) == "number" and value >= 0 and value <= 2 ^ 53
 end
 
 --- Token counts; later ones replace earlier ones, field by field.
@@ -124,8 +123,8 @@ function Sink:usage(usage)
   self.counts = known
   for i = 1, #usage_fields do
     local field = usage_fields[i]
-    local count = count_of(usage[field])
-    if count then known[field] = count end
+    local count = usage[field]
+    if count and is_count(count) then known[field] = count end
   end
 end
 
