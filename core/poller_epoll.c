@@ -64,10 +64,22 @@ static int milliseconds(uint64_t timeout_ns) {
     return ms > 3600000 ? 3600000 : (int)ms; /* an hour at once is enough */
 }
 
+/* To the nanosecond where the kernel can (Linux 5.11), else to the millisecond. */
+static int wait_events(int epoll, struct epoll_event *events, int room, uint64_t timeout_ns) {
+    struct timespec timeout = {
+        .tv_sec = (time_t)(timeout_ns / 1000000000),
+        .tv_nsec = (long)(timeout_ns % 1000000000),
+    };
+    bool is_bounded = timeout_ns != LLM_NEVER;
+    int count = epoll_pwait2(epoll, events, room, is_bounded ? &timeout : NULL, NULL);
+    if (count >= 0 || errno != ENOSYS) return count;
+    return epoll_wait(epoll, events, room, milliseconds(timeout_ns));
+}
+
 int llm_poller_wait(llm_poller *p, uint64_t timeout_ns, llm_poller_event *events, int room) {
     enum { BATCH = 128 };
     struct epoll_event got[BATCH];
-    int count = epoll_wait(p->epoll, got, room < BATCH ? room : BATCH, milliseconds(timeout_ns));
+    int count = wait_events(p->epoll, got, room < BATCH ? room : BATCH, timeout_ns);
     if (count < 0) return errno == EINTR ? 0 : LLM_ESYSTEM;
     int kept = 0;
     for (int i = 0; i < count; i++) {

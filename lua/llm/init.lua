@@ -37,7 +37,8 @@ end
 
 local llm = {
   version = core.version, json = core.json, null = core.json.null, base64 = core.base64,
-  policy = folder "policy", host = folder "host",
+  policy = folder "policy", host = folder "host", histogram = core.histogram.new,
+  clock = core.loop.clock,
 }
 
 --- A framer for a host whose sockets are its own: `feed(bytes)`, `next()`, `finish()`.

@@ -1,0 +1,69 @@
+-- The load generator: what it tells of a model whose delays are known.
+if _VERSION ~= "Lua 5.4" then return end -- it is the command's
+
+local core = require "llm.core"
+local llm = require "llm"
+local process = require "spec.support.process"
+
+describe("bench", function()
+  local mock, clock = nil, core.loop.clock
+
+  after_each(function()
+    if mock then mock:close() end
+    mock = nil
+    assert.equal(0, llm.live())
+  end)
+
+  -- Runs it against a mock in this process, which must serve meanwhile.
+  local function bench(answer, ...)
+    local asked = {}
+    mock = llm.mock { function(request)
+      asked[#asked + 1] = request.messages[1].content
+      return answer
+    end }
+    local started = process.start({ process.llmrun, "bench", "-m", "mock/mock", "-u",
+      mock.provider.base_url, "--json", ... })
+    local deadline = clock() + 10
+    while not started.stdout():find("\n") and clock() < deadline do llm.sleep(0.02) end
+    local done = started.wait()
+    return done, core.json.decode(done.stdout ~= "" and done.stdout or "null"), asked
+  end
+
+  local answer = { text = "one two three four", delay = 0.03, pace = 0.01 }
+
+  it("tells known delays to the millisecond, in a closed loop", function()
+    local done, found, asked = bench(answer, "-n", "8", "-c", "2", "--warmup", "1", "Hello")
+    assert.equal(0, done.code, done.stderr)
+    assert.equal(8, found.requests)
+    assert.equal(9, #asked)
+    assert.equal("Hello", asked[9])
+    assert.equal(8, found.first_token.count)
+    assert.equal(24, found.gap.count)
+    -- a delay, a pace before the first word; the least is what no busy machine lengthens
+    assert.near(0.04, found.first_token.min, 0.001)
+    assert.near(0.01, found.gap.min, 0.001)
+    assert.is_true(found.latency.min >= 0.09)
+  end)
+
+  it("keeps to a rate whatever the answers take, in an open loop", function()
+    local done, found, asked = bench(answer, "-n", "20", "-r", "100", "--unique", "Hello")
+    assert.equal(0, done.code, done.stderr)
+    assert.equal(20, found.requests)
+    assert.near(0.19 + found.latency.min, found.seconds, 0.15)
+    assert.equal("[20] Hello", asked[21])
+  end)
+
+  it("counts failures by kind and goes on", function()
+    local done, found = bench({ status = 503 }, "-n", "5", "--warmup", "0")
+    assert.equal(13, done.code)
+    assert.same({ provider_unavailable = 5 }, found.errors)
+    assert.matches("the first failure: provider_unavailable", done.stderr)
+  end)
+
+  it("refuses what makes no sense", function()
+    for _, words in ipairs { { "-c", "0" }, { "-r", "0" }, { "-d", "0" }, { "-n", "x" } } do
+      local done = process.run { process.llmrun, "bench", words[1], words[2] }
+      assert.equal(2, done.code)
+    end
+  end)
+end)
