@@ -5,8 +5,8 @@ local llm = require "llm"
 local args = llm.args({
   usage = "bench [options] [PROMPT]",
   about = "Sends PROMPT again and again and tells how long answers took.\n" ..
-    "Closed loop: so many requests are always in flight. With --rate an open loop: requests begin\n" ..
-    "when they are due, whatever became of those before, and their times count from then.",
+    "Closed loop: so many requests are always in flight. With --rate an open loop: requests\n" ..
+    "begin when they are due, whatever became of those before; their times count from then.",
   { "model", "which model", short = "m", value = "MODEL" },
   { "base-url", "where it is, for one's own server", short = "u", value = "URL" },
   { "concurrency", "closed loop: requests in flight (8)", short = "c", value = "N", default = 8 },

@@ -24,7 +24,7 @@ describe("bench", function()
     local started = process.start({ process.llmrun, "bench", "-m", "mock/mock", "-u",
       mock.provider.base_url, "--json", ... })
     local deadline = clock() + 10
-    while not started.stdout():find("\n") and clock() < deadline do llm.sleep(0.02) end
+    while started.running() and clock() < deadline do llm.sleep(0.02) end
     local done = started.wait()
     return done, core.json.decode(done.stdout ~= "" and done.stdout or "null"), asked
   end

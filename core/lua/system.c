@@ -16,12 +16,14 @@ static int system_isatty(lua_State *L) {
     return 1;
 }
 
-/* columns() -> width of the terminal on standard output or error, 80 where there is none */
+/* columns() -> width and height of the terminal on standard output or error, 80 and 24 where there
+ * is none */
 static int system_columns(lua_State *L) {
     struct winsize size = {0};
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0) ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
     lua_pushinteger(L, size.ws_col ? size.ws_col : 80);
-    return 1;
+    lua_pushinteger(L, size.ws_row ? size.ws_row : 24);
+    return 2;
 }
 
 /* neutralise(text) -> text that a terminal shows and does not obey */

@@ -17,7 +17,7 @@ local parts = {
   error = { "llm.error" }, log = { "llm.log" }, config = { "llm.config" },
   mock = { "llm.mock", "new" }, write = { "llm.output", "write" }, args = { "llm.args", "parse" },
   input = { "llm.args", "input" }, read = { "llm.args", "read" }, table = { "llm.table", "write" },
-  stop = { "llm.args", "stop" },
+  stop = { "llm.args", "stop" }, columns = { "llm.columns", "new" },
   url = { "llm.url" },
   cost = { "llm.cost" }, estimate_cost = { "llm.cost", "estimate" },
   models = { "llm.cost", "models" },

@@ -44,7 +44,7 @@ end
 -- @tparam table argv
 -- @tparam[opt] table opts `stdin` (a text, else nothing), `env` (all of its environment but PATH),
 -- `cwd`, `before` (shell, run in the same process before), `redirect` (shell, after our own)
--- @treturn table with `pid`, `kill(signal)`, `stdout()` so far, `wait() -> {code, stdout, stderr}`;
+-- @treturn table with `pid`, `kill(signal)`, `running()`, `stdout()` so far, `wait() -> {code, stdout, stderr}`;
 -- code is 128 and the signal for a program that a signal ended
 function process.start(argv, opts)
   opts = opts or {}
@@ -65,6 +65,13 @@ function process.start(argv, opts)
     local text = so_far and so_far:read("a") or ""
     if so_far then so_far:close() end
     return text
+  end
+
+  function self.running()
+    local status = io.open("/proc/" .. self.pid .. "/stat", "r")
+    local state = status and status:read("a"):match("^.*%) (%a)")
+    if status then status:close() end
+    return state ~= nil and state ~= "Z"
   end
 
   function self.wait()
