@@ -44,7 +44,8 @@ end
 -- @tparam table argv
 -- @tparam[opt] table opts `stdin` (a text, else nothing), `env` (all of its environment but PATH),
 -- `cwd`, `before` (shell, run in the same process before), `redirect` (shell, after our own)
--- @treturn table with `pid`, `kill(signal)`, `running()`, `stdout()` so far, `wait() -> {code, stdout, stderr}`;
+-- @treturn table with `pid`, `kill(signal)`, `running()`, `stdout()` so far,
+-- `wait() -> {code, stdout, stderr}`;
 -- code is 128 and the signal for a program that a signal ended
 function process.start(argv, opts)
   opts = opts or {}
