@@ -18,7 +18,7 @@ local parts = {
   mock = { "llm.mock", "new" }, write = { "llm.output", "write" }, args = { "llm.args", "parse" },
   input = { "llm.args", "input" }, read = { "llm.args", "read" }, table = { "llm.table", "write" },
   stop = { "llm.args", "stop" }, columns = { "llm.columns", "new" },
-  url = { "llm.url" },
+  url = { "llm.url" }, schema = { "llm.schema" },
   cost = { "llm.cost" }, estimate_cost = { "llm.cost", "estimate" },
   models = { "llm.cost", "models" },
   metrics = { "llm.metrics", "snapshot" }, health = { "llm.health" },

@@ -1,0 +1,75 @@
+--- Schemas: JSON Schema 2020-12, checked here; and a short notation for the usual ones.
+-- @module llm.schema
+local compile = require "llm.schema.compile"
+local contexts = require "llm.schema.context"
+local errors = require "llm.error"
+local notation = require "llm.schema.notation"
+local options = require "llm.options"
+
+local Validator = {}
+Validator.__index = Validator
+
+--- Whether a value fits.
+-- @param value as `llm.json` reads it: `llm.null`, arrays marked by `llm.json.array_mt` (a table with
+-- items needs no mark)
+-- @treturn boolean true
+-- @treturn nil, errors a list of `path` (JSON Pointer into the value), `schema_path`, `message`, at
+-- most 20, in the order of their paths; `tostring(errors)` is one line
+function Validator:validate(value)
+  local context = contexts.new(self.resource)
+  local done, ok = pcall(self.check, value, context)
+  if not done then
+    if not errors.is_error(ok) then error(ok, 0) end
+    context:exhaust(ok.message)
+  end
+  if done and ok and not context.exhausted then return true end
+  return nil, context:problems()
+end
+
+local known = { formats = "boolean", documents = "table" }
+
+--- Makes a validator.
+-- @tparam table|boolean|string schema a JSON Schema, or a text in the short notation
+-- @tparam[opt] table opts `formats = true`: formats are asserted, see docs/objects.md; `documents`:
+-- address -> schema, what references lead to (nothing is fetched)
+-- @treturn Validator with `:validate(value)`
+-- @treturn nil, err when the schema makes no sense
+-- @usage local validator = assert(llm.schema.compile { type = "string", maxLength = 10 })
+local function new(schema, opts)
+  opts = options.check(opts, known, "llm.schema.compile")
+  if type(schema) == "string" then schema = notation.parse(schema) end
+  if type(schema) ~= "table" and type(schema) ~= "boolean" then
+    options.refuse("schema", "must be a table, not a " .. type(schema))
+  end
+  local done, check, resource = pcall(compile, schema, opts)
+  if done then return setmetatable({ check = check, resource = resource }, Validator) end
+  if not errors.is_error(check) then error(check, 0) end
+  return nil, check
+end
+
+local made = setmetatable({}, { __mode = "k" }) -- schema -> validator, without options
+
+local function validator_of(schema, opts)
+  local validator = opts == nil and made[schema]
+  if validator then return validator end
+  local err
+  validator, err = new(schema, opts)
+  if validator and opts == nil and type(schema) == "table" then made[schema] = validator end
+  return validator, err
+end
+
+--- Whether a value fits a schema. The schema is compiled once; do not change it afterwards.
+-- @tparam table|boolean|string schema
+-- @param value
+-- @tparam[opt] table opts as for compile
+-- @treturn boolean true
+-- @treturn nil, errors see Validator:validate; a schema that makes no sense is such an error, too
+-- @usage local ok, errors = llm.schema.validate({ type = "integer" }, 1.5)
+local function validate(schema, value, opts)
+  local validator, err = validator_of(schema, opts)
+  if validator then return validator:validate(value) end
+  local problem = { path = "", schema_path = "#", message = "cannot be checked: " .. err.message }
+  return nil, setmetatable({ setmetatable(problem, contexts.Problem) }, contexts.Problems)
+end
+
+return { compile = new, validate = validate, parse = notation.parse, validator_of = validator_of }
