@@ -19,6 +19,7 @@ local url = require "llm.url"
 local Client = {}
 Client.__index = Client
 for name, method in pairs(require "llm.queries") do Client[name] = method end
+for name, method in pairs(require "llm.later") do Client[name] = method end
 
 local known = {
   provider = "string|table", api_key = "string", base_url = "string", proxy = "string",

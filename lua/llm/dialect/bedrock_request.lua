@@ -7,6 +7,7 @@ local merge = require "llm.merge"
 local message = require "llm.message"
 local parameters = require "llm.parameters"
 local url = require "llm.url"
+local wire = require "llm.schema.wire"
 
 local json = core.json
 
@@ -148,7 +149,7 @@ end
 
 local function encode_schema(schema)
   return schema and { textFormat = { type = "json_schema", structure = { jsonSchema = {
-    name = schema.title or "answer", schema = json.encode(schema) } } } }
+    name = wire.name(schema), schema = json.encode(schema) } } } }
 end
 
 local function fill(template, effort)

@@ -3,6 +3,7 @@
 local core = require "llm.core"
 local parameters = require "llm.parameters"
 local server = require "llm.dialect.openai_chat_server"
+local wire = require "llm.schema.wire"
 
 local null = core.json.null
 
@@ -112,7 +113,7 @@ end
 local function encode_schema(schema)
   if not schema then return nil end
   return { type = "json_schema",
-    json_schema = { name = schema.title or "answer", schema = schema, strict = true } }
+    json_schema = { name = wire.name(schema), schema = schema, strict = wire.strict(schema) } }
 end
 
 local same_names = {

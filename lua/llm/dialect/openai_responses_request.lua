@@ -5,6 +5,7 @@ local merge = require "llm.merge"
 local message = require "llm.message"
 local parameters = require "llm.parameters"
 local server = require "llm.dialect.openai_responses_server"
+local wire = require "llm.schema.wire"
 
 local function data_url(part)
   return ("data:%s;base64,%s"):format(part.mime, core.base64.encode(part.data))
@@ -94,8 +95,8 @@ local function encode_tool_choice(choice)
 end
 
 local function encode_schema(schema)
-  return schema and { format = { type = "json_schema", name = schema.title or "answer",
-    schema = schema, strict = true } }
+  return schema and { format = { type = "json_schema", name = wire.name(schema),
+    schema = schema, strict = wire.strict(schema) } }
 end
 
 -- Encrypted reasoning is asked for unless the model is known not to reason.

@@ -1,5 +1,5 @@
---- Compile: a schema becomes a tree of closures, `check(value, context, seen) -> boolean`. `seen` is
--- a table only where an `unevaluated…` keyword around it asks what was evaluated.
+--- Compile: a schema becomes a tree of closures, `check(value, context, seen) -> boolean`;
+-- `seen` is a table only where an `unevaluated…` keyword around asks what was evaluated.
 -- A maker of a keyword gets `at`: `location` (of the keyword), `formats`, `no_validation`, and
 -- `child`, `want`, `want_count`, `refuse`.
 -- @module llm.schema.compile
@@ -12,7 +12,8 @@ local options = require "llm.options"
 local uri = require "llm.schema.uri"
 local value_of = require "llm.schema.value"
 
-local kind_of, is_integer, empty_array = value_of.kind_of, value_of.is_integer, value_of.empty_array
+local kind_of, is_integer = value_of.kind_of, value_of.is_integer
+local empty_array = value_of.empty_array
 local array_mt = core.json.array_mt
 local EMPTY = setmetatable({}, array_mt)
 

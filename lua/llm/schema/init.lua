@@ -10,8 +10,8 @@ local Validator = {}
 Validator.__index = Validator
 
 --- Whether a value fits.
--- @param value as `llm.json` reads it: `llm.null`, arrays marked by `llm.json.array_mt` (a table with
--- items needs no mark)
+-- @param value as `llm.json` reads it: with `llm.null`, and arrays marked by `llm.json.array_mt` (a
+-- table with items needs no mark)
 -- @treturn boolean true
 -- @treturn nil, errors a list of `path` (JSON Pointer into the value), `schema_path`, `message`, at
 -- most 20, in the order of their paths; `tostring(errors)` is one line

@@ -92,7 +92,9 @@ end
 
 local function dependent_schemas(wanted, at)
   local checks = {}
-  for name, child in pairs(at:want(wanted, "table")) do checks[name] = at:child(child, nil, name) end
+  for name, child in pairs(at:want(wanted, "table")) do
+    checks[name] = at:child(child, nil, name)
+  end
   return function(value, context, seen)
     local ok = true
     for name, check in next, checks do

@@ -1,4 +1,4 @@
---- The short notation: `"mood: good|bad, score: number 0..1, reason"` is an object of three members.
+--- The short notation: `"mood: good|bad, score: number 0..1, why"` is an object of three members.
 --     fields  = field {(","|";"|newline) field}
 --     field   = name ["?"] [":" type] ['"' description '"']
 --     type    = choice {"|" choice}          literals make an enum, types a union
