@@ -13,6 +13,7 @@ local wire = require "llm.schema.wire"
 
 local modes = { "native", "tool", "prompt" }
 local MAX_RETRIES = 2
+local MAX_PARSED = 200
 
 local own = { schema = "table|string", max_retries = "number", mode = "string",
   formats = "boolean" }
@@ -24,9 +25,11 @@ for name, kind in pairs(own) do known[name] = kind end
 
 -- --- what is known of a schema -------------------------------------------------------------------
 
-local plans = setmetatable({}, { __mode = "k" })  -- schema -> plan
-local asserted = setmetatable({}, { __mode = "k" }) -- the same with formats
-local parsed = setmetatable({}, { __mode = "v" }) -- text in the short notation -> schema
+-- A plan knows its schema, and LuaJIT has no ephemerons: so values are weak as well.
+local plans = setmetatable({}, { __mode = "kv" })    -- schema -> plan
+local asserted = setmetatable({}, { __mode = "kv" }) -- the same with formats
+local parsed, parsed_count = {}, 0                   -- text in the short notation -> schema
+local taken = setmetatable({}, { __mode = "k" })     -- client -> schema -> model -> index of mode
 
 local function make_plan(schema, formats)
   local validator, err = schemas.compile(schema, { formats = formats })
@@ -34,15 +37,20 @@ local function make_plan(schema, formats)
   local rooted, is_wrapped = wire.rooted(schema)
   local name = wire.name(schema)
   return { validator = validator, schema = schema, rooted = rooted, is_wrapped = is_wrapped,
-    name = name, modes = {}, tools = { { name = name, parameters = rooted,
+    name = name, tools = { { name = name, parameters = rooted,
       description = schema.description or "Gives the answer." } } }
 end
 
+local function parse(text)
+  local schema = parsed[text]
+  if schema then return schema end
+  if parsed_count == MAX_PARSED then parsed, parsed_count = {}, 0 end
+  parsed[text], parsed_count = schemas.parse(text), parsed_count + 1
+  return parsed[text]
+end
+
 local function plan_of(schema, formats)
-  if type(schema) == "string" then
-    parsed[schema] = parsed[schema] or schemas.parse(schema)
-    schema = parsed[schema]
-  end
+  if type(schema) == "string" then schema = parse(schema) end
   local cache = formats and asserted or plans
   local plan = cache[schema] or make_plan(schema, formats)
   cache[schema] = plan
@@ -102,16 +110,23 @@ local function prepare(mode, plan, messages, sent)
   return messages
 end
 
--- The modes to try: the given one, or from the one that this model took before.
-local function first_mode(client, wanted, sent)
-  local name = client.provider_name .. "/" .. tostring(sent.model or client.options.model)
-  if wanted.mode then
-    for i, mode in ipairs(modes) do
-      if mode == wanted.mode then return i, i, name end
-    end
-    options.refuse("generate_object", "mode must be native, tool or prompt")
+local function modes_of(client, schema)
+  local by_schema = taken[client]
+  if not by_schema then
+    by_schema = setmetatable({}, { __mode = "k" })
+    taken[client] = by_schema
   end
-  return wanted.plan.modes[name] or 1, #modes, name
+  by_schema[schema] = by_schema[schema] or {}
+  return by_schema[schema]
+end
+
+-- The modes to try: the given one, or from the one that this model took before.
+local function range_of_modes(known_mode, wanted)
+  if not wanted.mode then return known_mode or 1, #modes end
+  for i, mode in ipairs(modes) do
+    if mode == wanted.mode then return i, i end
+  end
+  options.refuse("generate_object", "mode must be native, tool or prompt")
 end
 
 -- The provider, or its dialect, does not take this way of asking.
@@ -123,12 +138,13 @@ end
 -- Asks in one mode after the other until one is taken. `ask(mode, messages)` gives its result, or
 -- nil, an error, and whether the mode was taken all the same.
 local function in_modes(client, wanted, sent, messages, ask)
-  local from, to, name = first_mode(client, wanted, sent)
+  local by_model, model = modes_of(client, wanted.plan.schema), sent.model or client.options.model
+  local from, to = range_of_modes(by_model[model or ""], wanted)
   local first_err
   for i = from, to do
     local result, err, is_taken = ask(modes[i], prepare(modes[i], wanted.plan, messages, sent))
     if result then
-      wanted.plan.modes[name] = i
+      by_model[model or ""] = i
       return result
     end
     first_err = first_err or err

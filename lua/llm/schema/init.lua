@@ -47,7 +47,8 @@ local function new(schema, opts)
   return nil, check
 end
 
-local made = setmetatable({}, { __mode = "k" }) -- schema -> validator, without options
+-- A validator knows its schema, and LuaJIT has no ephemerons: so values are weak as well.
+local made = setmetatable({}, { __mode = "kv" }) -- schema -> validator, without options
 
 local function validator_of(schema, opts)
   local validator = opts == nil and made[schema]
