@@ -147,6 +147,15 @@ describe("an object", function()
     end
   end)
 
+  it("is looked for in time in a reply of any kind", function()
+    local start_time = os.clock()
+    for _, text in ipairs { ("`"):rep(2 ^ 19), ("{"):rep(2 ^ 18), ("```\n"):rep(2 ^ 16),
+      ('["'):rep(2 ^ 17), ("[1,"):rep(2 ^ 16) .. ("]"):rep(2 ^ 16) } do
+      assert.equal("schema", select(2, ask({ max_retries = 0 }, text)).kind)
+    end
+    assert.is_true(os.clock() - start_time < 5)
+  end)
+
   it("is asked for again with what is wrong, and the sum is told", function()
     local response = assert(ask({}, "I feel good.", BAD, GOOD))
     assert.equal("good", response.object.mood)

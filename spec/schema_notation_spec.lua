@@ -50,6 +50,7 @@ describe("llm.schema.parse", function()
 
   it("gives a schema that llm.schema takes", function()
     assert.is_true(schema.validate("mood: good|bad, n?: integer 1..5", { mood = "bad" }))
+    assert.matches("expected a type", tostring(select(2, schema.validate("a:", {}))))
     assert.equal("/n must be at most 5, not 6", tostring(select(2,
       schema.validate("mood: good|bad, n?: integer 1..5", { mood = "bad", n = 6 }))))
   end)

@@ -2,7 +2,8 @@
 -- @module llm.extract
 local json = require("llm.core").json
 
-local STARTS = 20 -- places where a value may begin that are tried
+local TIMES = 4 -- how often the length of a text is looked at for the ends of values
+local MOST = 20 -- values
 
 -- The end of what the bracket at `at` opens; nil when it is not closed.
 local function closing(text, at)
@@ -27,21 +28,25 @@ local function closing(text, at)
 end
 
 local function from_fences(text, found)
-  for body in text:gmatch("```[^\n]*\n(.-)\n?[ \t]*```") do
-    local value = json.decode(body)
-    if value ~= nil then found[#found + 1] = value end
+  local at = 1
+  while at and #found < MOST do
+    local fence = text:find("```", at, true)
+    local body = fence and text:find("\n", fence, true)
+    local last = body and text:find("```", body, true)
+    local value = last and json.decode(text:sub(body + 1, last - 1))
+    if value ~= nil and value ~= false then found[#found + 1] = value end
+    at = last and last + 3
   end
 end
 
 local function from_prose(text, found)
-  local at = 1
-  for _ = 1, STARTS do
-    at = text:find("[{%[]", at)
-    local last = at and closing(text, at)
-    local value = last and json.decode(text:sub(at, last))
-    if not at then return end
+  local at, left = text:find("[{%[]"), TIMES * #text
+  while at and left > 0 and #found < MOST do
+    local last, value = closing(text, at), nil
+    if last then value = json.decode(text:sub(at, last)) end
+    left = left - (last or #text) + at
     if value ~= nil then found[#found + 1] = value end
-    at = value ~= nil and last + 1 or at + 1
+    at = text:find("[{%[]", value ~= nil and last + 1 or at + 1)
   end
 end
 

@@ -1,11 +1,13 @@
--- How long validating takes: an object of 10 kB against a schema of 100 nodes, valid and not; and
--- how long hostile patterns, schemas and values hold it up.
+-- How long validating takes: an object of 10 kB against a schema of 100 nodes, valid and not; what
+-- generate_object adds to the plain call; how long hostile patterns, schemas and values hold it up.
 -- lua5.4 tests/bench/schema.lua, with package.path and package.cpath of a build; or
 -- build/llmrun tests/bench/schema.lua
 local llm = require "llm"
 local schema = llm.schema
 
-local function string_of(length) return ("lorem ipsum "):rep(math.ceil(length / 12)):sub(1, length) end
+local function string_of(length)
+  return ("lorem ipsum "):rep(math.ceil(length / 12)):sub(1, length)
+end
 
 -- 1 root + 8 sections of 12 nodes + 3: a form as people write one.
 local function section()
@@ -28,7 +30,7 @@ local function section_value(i)
   local tags = {}
   for k = 1, 20 do tags[k] = "a tag of it " .. k end
   return { id = i, name = "Section " .. i, kind = "place", score = 0.5, tags = tags,
-    note = string_of(700), code = "ABC-" .. i, is_known = true, parent = llm.null, place = "here" }
+    note = string_of(800), code = "ABC-" .. i, is_known = true, parent = llm.null, place = "here" }
 end
 
 local form, value = { type = "object", properties = {}, required = {} }, {}
@@ -66,6 +68,21 @@ wrong.s3.score, wrong.s7.kind = 2, "idea"
 assert(#select(2, schema.validate(form, wrong)) == 2)
 report("validate, two errors", time_of(1000, function() schema.validate(form, wrong) end))
 report("compile", time_of(50, function() schema.compile(form) end))
+
+-- generate_object over a generate_text that answers without a wire.
+local mock = llm.mock {}
+local client = llm.client { provider = mock.provider }
+local answer = '{"mood":"good","why":"it is what it is, a fine day"}'
+function client:generate_text(messages, opts)
+  self:request(messages, opts)
+  return require("llm.response").new { content = answer, provider = "mock", model = "mock",
+    usage = { input_tokens = 1, output_tokens = 2 } }
+end
+local mood = schema.parse "mood: good|bad, why"
+local plain = time_of(20000, function() client:generate_text("x", { response_schema = mood }) end)
+local object = time_of(20000, function() client:generate_object("x", { schema = mood }) end)
+report("generate_object, beside the plain call", object - plain)
+mock:close()
 
 local function hold_up(name, make)
   local wanted, given = make()

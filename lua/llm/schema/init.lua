@@ -28,6 +28,10 @@ end
 
 local known = { formats = "boolean", documents = "table" }
 
+local function read(schema, opts)
+  return compile(type(schema) == "string" and notation.parse(schema) or schema, opts)
+end
+
 --- Makes a validator.
 -- @tparam table|boolean|string schema a JSON Schema, or a text in the short notation
 -- @tparam[opt] table opts `formats = true`: formats are asserted, see docs/objects.md; `documents`:
@@ -37,11 +41,11 @@ local known = { formats = "boolean", documents = "table" }
 -- @usage local validator = assert(llm.schema.compile { type = "string", maxLength = 10 })
 local function new(schema, opts)
   opts = options.check(opts, known, "llm.schema.compile")
-  if type(schema) == "string" then schema = notation.parse(schema) end
-  if type(schema) ~= "table" and type(schema) ~= "boolean" then
-    options.refuse("schema", "must be a table, not a " .. type(schema))
+  local kind = type(schema)
+  if kind ~= "table" and kind ~= "boolean" and kind ~= "string" then
+    options.refuse("schema", "must be a table, not a " .. kind)
   end
-  local done, check, resource = pcall(compile, schema, opts)
+  local done, check, resource = pcall(read, schema, opts)
   if done then return setmetatable({ check = check, resource = resource }, Validator) end
   if not errors.is_error(check) then error(check, 0) end
   return nil, check
