@@ -71,7 +71,7 @@ static pcre2_code *compile(const char *pattern, size_t len, llm_err *err) {
     pcre.set_compile_extra_options(context, PCRE2_EXTRA_ALT_BSUX);
     /* Without auto-possessification every step back is counted by the limit. */
     uint32_t options = PCRE2_UTF | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_BSUX | PCRE2_NEVER_BACKSLASH_C |
-                       PCRE2_USE_OFFSET_LIMIT | PCRE2_NO_AUTO_POSSESS;
+                       PCRE2_ALLOW_EMPTY_CLASS | PCRE2_USE_OFFSET_LIMIT | PCRE2_NO_AUTO_POSSESS;
     int code = 0;
     size_t offset = 0;
     pcre2_code *compiled = pcre.compile((PCRE2_SPTR)pattern, len, options, &code, &offset, context);

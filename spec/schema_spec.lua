@@ -184,5 +184,10 @@ describe("llm.schema", function()
     assert.is_nil(schema.validate({ pattern = "^\\p{Letter}+$" }, "1"))
     assert.is_true(schema.validate({ pattern = "^\\p{Script=Greek}$" }, "π"))
     assert.is_nil(schema.validate({ pattern = "^abc$" }, "abc\n"))
+    for _, space in ipairs { " ", "\t", "\v", "\194\160", "\226\128\169", "\239\187\191" } do
+      assert.is_true(schema.validate({ pattern = "^\\s[\\s\\d]\\\\s$" }, space .. space .. "\\s"))
+      assert.is_nil(schema.validate({ pattern = "\\S" }, space))
+    end
+    assert.is_nil(schema.validate({ pattern = "[]" }, "]"))
   end)
 end)

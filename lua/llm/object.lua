@@ -2,6 +2,7 @@
 -- call, else a prompt; whatever comes back is validated here, and asked for again with what is
 -- wrong. Loaded by the Client when it is first asked for an object.
 -- @module llm.object
+local contexts = require "llm.schema.context"
 local errors = require "llm.error"
 local extract = require "llm.extract"
 local json = require("llm.core").json
@@ -200,24 +201,14 @@ local function read(plan, response)
     end
     first = first or wrong
   end
-  first = first or { { path = "", schema_path = "#", message = "there is no JSON value in the " ..
-    "reply: " .. (problem or "it is empty") } }
-  return first, raw
-end
-
-local function words_of(problems)
-  local lines = {}
-  for i, problem in ipairs(problems) do
-    lines[i] = (problem.path == "" and "the value" or problem.path) .. " " .. problem.message
-  end
-  return table.concat(lines, "; ")
+  return first or contexts.single("is not there, the reply holds no JSON: " .. problem), raw
 end
 
 -- The conversation with the reply and what is wrong with it.
 local function ask_again(messages, response, problems)
   local list = {}
   for i, source in ipairs(message.normalise(messages)) do list[i] = source end
-  local text = "That does not fit the schema: " .. words_of(problems) ..
+  local text = "That does not fit the schema: " .. tostring(problems) ..
     ". Answer again, with the corrected value alone."
   local calls = response.tool_calls
   if calls or response.content:find("%S") then list[#list + 1] = response:message() end
@@ -264,7 +255,7 @@ local function attempts(client, wanted, sent, messages)
     err = ending(response, raw)
     if err then return nil, err, true end
     if left == 0 then
-      return nil, failure("schema", "the reply does not fit the schema: " .. words_of(problems),
+      return nil, failure("schema", "the reply does not fit the schema: " .. tostring(problems),
         response, { errors = problems, raw = raw }), true
     end
     messages = ask_again(messages, response, problems)
@@ -290,5 +281,5 @@ end
 
 return {
   generate = generate, divide = divide, in_modes = in_modes, read = read, ending = ending,
-  failure = failure, words_of = words_of, unwrap = unwrap,
+  failure = failure,
 }

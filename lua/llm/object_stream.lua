@@ -31,7 +31,7 @@ local function last(self)
   local problems, raw = object.read(self.wanted.plan, response)
   if not problems then return response.object, true end
   local err = object.ending(response, raw) or object.failure("schema",
-    "the reply does not fit the schema: " .. object.words_of(problems), response,
+    "the reply does not fit the schema: " .. tostring(problems), response,
     { errors = problems, raw = raw })
   error(err, 0)
 end

@@ -100,4 +100,10 @@ function Context:problems()
   return setmetatable(self.errors, Problems)
 end
 
-return { new = new, Problems = Problems, Problem = Problem, STEPS = STEPS }
+--- Errors that are one and of the whole.
+local function single(message)
+  local problem = setmetatable({ path = "", schema_path = "#", message = message }, Problem)
+  return setmetatable({ problem }, Problems)
+end
+
+return { new = new, single = single }

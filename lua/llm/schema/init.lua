@@ -55,11 +55,10 @@ end
 local made = setmetatable({}, { __mode = "kv" }) -- schema -> validator, without options
 
 local function validator_of(schema, opts)
-  local validator = opts == nil and made[schema]
-  if validator then return validator end
-  local err
-  validator, err = new(schema, opts)
-  if validator and opts == nil and type(schema) == "table" then made[schema] = validator end
+  local is_kept = opts == nil and type(schema) == "table"
+  if is_kept and made[schema] then return made[schema] end
+  local validator, err = new(schema, opts)
+  if is_kept then made[schema] = validator end
   return validator, err
 end
 
@@ -73,8 +72,7 @@ end
 local function validate(schema, value, opts)
   local validator, err = validator_of(schema, opts)
   if validator then return validator:validate(value) end
-  local problem = { path = "", schema_path = "#", message = "cannot be checked: " .. err.message }
-  return nil, setmetatable({ setmetatable(problem, contexts.Problem) }, contexts.Problems)
+  return nil, contexts.single("cannot be checked: " .. err.message)
 end
 
-return { compile = new, validate = validate, parse = notation.parse, validator_of = validator_of }
+return { compile = new, validate = validate, parse = notation.parse }

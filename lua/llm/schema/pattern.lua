@@ -16,11 +16,34 @@ local categories = {
   Control = "Cc", Format = "Cf", Surrogate = "Cs", Private_Use = "Co", Unassigned = "Cn",
 }
 
+local function property(escape, name)
+  name = name:gsub("^General_Category=", ""):gsub("^gc=", ""):gsub("^Script=", "")
+  return escape .. "{" .. (categories[name] or name) .. "}"
+end
+
+-- White space of ECMA-262: WhiteSpace and LineTerminator.
+local SPACES = "\\t\\n\\x0b\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f" ..
+  "\\u3000\\ufeff"
+local alone = { s = "[" .. SPACES .. "]", S = "[^" .. SPACES .. "]", v = "\\x0b" }
+local in_class = { s = SPACES, v = "\\x0b" }
+
+-- Escapes that mean something else here than there; the rest goes through.
 local function translate(pattern)
-  return (pattern:gsub("(\\[pP]){([^}]*)}", function(escape, name)
-    name = name:gsub("^General_Category=", ""):gsub("^gc=", ""):gsub("^Script=", "")
-    return escape .. "{" .. (categories[name] or name) .. "}"
-  end))
+  local out, at, escapes = {}, 1, alone
+  while true do
+    local special = pattern:find("[%[%]\\]", at) or #pattern + 1
+    out[#out + 1] = pattern:sub(at, special - 1)
+    if special > #pattern then return table.concat(out) end
+    local found = pattern:match("^\\[pP]{[^}]*}", special) or pattern:match("^\\?.", special)
+    local escape, name = found:match("^(\\[pP]){(.*)}$")
+    if escape then
+      out[#out + 1] = property(escape, name)
+    else
+      if found == "[" then escapes = in_class elseif found == "]" then escapes = alone end
+      out[#out + 1] = escapes[found:match("^\\(.)$")] or found
+    end
+    at = special + #found
+  end
 end
 
 --- Compiles a pattern.
