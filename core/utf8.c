@@ -21,6 +21,16 @@ int llm_utf8_step(const char *text, const char *end) {
     return more + 1;
 }
 
+/* The length of the run at p of characters of three bytes, none of them with a narrower range. */
+static size_t three_byte_run(const unsigned char *p, const char *end) {
+    const unsigned char *first = p;
+    for (; (const unsigned char *)end - p >= 4; p += 3) {
+        if (p[0] <= 0xE0 || p[0] >= 0xF0 || p[0] == 0xED) break;
+        if (((p[1] ^ 0x80) | (p[2] ^ 0x80)) & 0xC0) break;
+    }
+    return (size_t)(p - first);
+}
+
 size_t llm_utf8_valid(const char *text, size_t len) {
     const char *p = text, *end = text + len;
     while (p < end) {
@@ -30,6 +40,7 @@ size_t llm_utf8_valid(const char *text, size_t len) {
             p += 8;
             continue;
         }
+        p += three_byte_run((const unsigned char *)p, end);
         int step = llm_utf8_step(p, end);
         if (step < 0) break;
         p += step;

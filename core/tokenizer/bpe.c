@@ -21,38 +21,23 @@ static bool stay_apart(
     }
 }
 
-/* The lengths that a token at a place may have: longest for more than LLM_VOCAB_SHORT bytes, 0 if
- * there is none, and bit i - 1 of mask for i bytes. */
-typedef struct lengths {
-    size_t longest;
-    unsigned mask;
-} lengths;
-
-static lengths lengths_at(const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end) {
-    lengths at = {0, 1};
-    unsigned found = LLM_FILTER_PREFIX;
-    for (size_t i = 2; i <= LLM_VOCAB_SHORT && i <= len; i++) {
+/* The longest token at p. */
+static uint32_t longest(const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end) {
+    unsigned tries = 1, found = LLM_FILTER_PREFIX; /* bit i - 1: i bytes may be a token */
+    for (size_t i = 2; found & LLM_FILTER_PREFIX && i <= LLM_VOCAB_SHORT && i <= len; i++) {
         found = llm_vocab_filter(v, llm_vocab_hash(llm_vocab_key(p, i, end)));
-        if (!(found & LLM_FILTER_PREFIX)) return at;
-        if (found & LLM_FILTER_TOKEN) at.mask |= 1u << (i - 1);
+        if (found & LLM_FILTER_TOKEN) tries |= 1u << (i - 1);
     }
-    if (len < LLM_VOCAB_PREFIX) return at;
-    at.longest = llm_vocab_longest(v, p, len);
-    return at;
-}
-
-/* The longest of them, 0 if there is none left. */
-static size_t longest(lengths at) {
-    if (at.longest > LLM_VOCAB_SHORT) return at.longest;
-    return at.mask ? 32 - (size_t)__builtin_clz(at.mask) : 0;
-}
-
-static void drop(lengths *at, size_t from) { /* what is as long or longer */
-    if (from > LLM_VOCAB_SHORT) {
-        at->longest = from - 1;
-    } else {
-        at->longest = 0;
-        at->mask &= (1u << (from - 1)) - 1;
+    if (found & LLM_FILTER_PREFIX && len >= LLM_VOCAB_PREFIX) {
+        uint32_t rank = llm_vocab_longest(v, p, len);
+        if (rank != LLM_VOCAB_NONE) return rank;
+    }
+    for (;;) {
+        unsigned i = 31 - (unsigned)__builtin_clz(tries);
+        llm_slot key = llm_vocab_key(p, i + 1, end);
+        uint32_t rank = llm_vocab_probe(v, key, llm_vocab_hash(key));
+        if (rank != LLM_VOCAB_NONE) return rank;
+        tries ^= 1u << i;
     }
 }
 
@@ -60,32 +45,29 @@ static bool is_dead(const uint64_t *dead, size_t at) { return dead[at / 64] >> a
 
 size_t llm_bpe_encode(const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end,
     uint32_t *ids, uint64_t *dead) {
-    size_t n = 0, at = 0, lost = 0, step;
+    size_t n = 0, at = 0, lost = 0;
     uint32_t good_left = LLM_VOCAB_NONE, good_right = LLM_VOCAB_NONE; /* known to stay apart */
-    lengths tries = lengths_at(v, p, len, end);
-    while (at < len) {
-        uint32_t rank = LLM_VOCAB_NONE;
-        for (; (step = longest(tries)) > 0; drop(&tries, step)) {
-            if (lost && is_dead(dead, at + step)) continue;
-            rank = llm_vocab_find(v, p + at, step, end);
-            if (rank == LLM_VOCAB_NONE) continue;
+    uint32_t rank = longest(v, p, len, end);
+    for (;;) {
+        for (; rank != LLM_VOCAB_NONE; rank = llm_vocab_shorter(v, rank)) {
+            if (lost && is_dead(dead, at + llm_vocab_token_len(v, rank))) continue;
             if (n == 0 || (ids[n - 1] == good_left && rank == good_right)) break;
             if (stay_apart(v, p + at, ids[n - 1], rank, end)) {
                 good_left = ids[n - 1], good_right = rank;
                 break;
             }
         }
-        if (step > 0) {
+        if (rank != LLM_VOCAB_NONE) {
             ids[n++] = rank;
-            at += step;
-            tries = lengths_at(v, p + at, len - at, end);
+            at += llm_vocab_token_len(v, rank);
+            if (at == len) break;
+            rank = longest(v, p + at, len - at, end);
         } else { /* no encoding goes through here: never come back */
             dead[at / 64] |= (uint64_t)1 << at % 64;
             lost = at > lost ? at : lost;
-            step = llm_vocab_token_len(v, ids[--n]);
-            at -= step;
-            tries = lengths_at(v, p + at, len - at, end);
-            drop(&tries, step);
+            rank = ids[--n];
+            at -= llm_vocab_token_len(v, rank);
+            rank = llm_vocab_shorter(v, rank);
         }
     }
     if (lost) memset(dead, 0, (lost / 64 + 1) * sizeof *dead);
@@ -96,19 +78,19 @@ static uint32_t three_bytes(const uint8_t *p) {
     return (uint32_t)(p[0] & 15) << 12 | (uint32_t)(p[1] & 0x3F) << 6 | (p[2] & 0x3F);
 }
 
-size_t llm_bpe_cut(const llm_vocab *v, const uint8_t *p, size_t len) {
-    size_t at = 0;
-    while (at + 6 <= len) {
+uint64_t llm_bpe_cuts(const llm_vocab *v, const uint8_t *p, size_t len) {
+    uint64_t cuts = len < 64 ? (uint64_t)1 << len : 0;
+    for (size_t at = 0; at + 6 <= len && at + 3 < 64;) {
         if (p[at] >> 4 != 0xE) {
             at += p[at] < 0x80 ? 1 : p[at] < 0xE0 ? 2 : 4;
             continue;
         }
-        const uint8_t *second = p + at + 3;
-        if (*second >> 4 == 0xE && !(v->uncut_leads >> (*second & 15) & 1)) {
-            uint32_t bit = llm_vocab_cut_bit(three_bytes(p + at), three_bytes(second));
-            if (!(v->cuts[bit / 64] >> bit % 64 & 1)) return at + 3;
-        }
+        const uint8_t *second = p + at + 3; /* no branches: where words end nobody can guess */
+        uint32_t bit = llm_vocab_cut_bit(three_bytes(p + at), three_bytes(second));
+        uint64_t uncut = (v->cuts[bit / 64] >> bit % 64) | (v->uncut_leads >> (*second & 15));
+        uint64_t is_wide = *second >> 4 == 0xE;
         at += 3;
+        cuts |= (~uncut & is_wide) << at;
     }
-    return len;
+    return cuts;
 }

@@ -13,8 +13,9 @@
 size_t llm_bpe_encode(const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end,
     uint32_t *ids, uint64_t *dead);
 
-/* The length of the first part of a piece of len > 0 bytes that no token of v can reach out of:
- * whatever its bytes become is independent of what follows. Piece is valid UTF-8. */
-size_t llm_bpe_cut(const llm_vocab *v, const uint8_t *p, size_t len);
+/* Where a piece of len > 0 bytes can be cut because no token of v spans the place: what is left of
+ * it is encoded as if nothing followed. Bit i is for the first i bytes; the end of the piece is such
+ * a place. 0 if there is none in the first 63 bytes. Piece is valid UTF-8. */
+uint64_t llm_bpe_cuts(const llm_vocab *v, const uint8_t *p, size_t len);
 
 #endif

@@ -8,21 +8,31 @@
 
 enum {
     STRETCH = 64,           /* spans */
-    FIRST_BITS = 9,         /* log2 of the number of entries of the cache: 32 KiB */
-    FULL_BITS = 16,         /* and when those have been used up: 4 MiB */
+    FIRST_BITS = 9,         /* log2 of the number of entries of the cache: 28 KiB */
+    FULL_BITS = 16,         /* and when those have been used up: 3.5 MiB */
+    LONG_BITS = 3,          /* so many fewer bits has the cache of long spans */
     HUGE_PAGE = 2 << 20,    /* bytes */
-    CACHED_LEN = 29,        /* bytes of a span, and */
-    CACHED_IDS = 8,         /* ids of it, that an entry holds */
+    CACHED_IDS = 4,         /* ids of a span of at most LLM_VOCAB_SHORT bytes that an entry holds */
+    LONG_LEN = 128,         /* bytes and */
+    LONG_IDS = 15,          /* ids that an entry for a longer one holds */
     KEPT_BYTES = 256 << 10, /* of e->ids, between calls */
 };
 
-/* What a span was merged into: a cache line. A newer one takes the place of an older one. */
+/* What a short span was merged into. Two such entries, a cache line, are one place: the newer one
+ * first. */
 typedef struct llm_memory {
-    uint64_t key[4]; /* the bytes, padded with zeros; above them the length, above it the count */
+    llm_slot key; /* with the number of ids above the length */
     uint32_t ids[CACHED_IDS];
 } memory;
 
-enum { LENGTH_SHIFT = 40, COUNT_SHIFT = 48 };
+enum { COUNT_SHIFT = 48 };
+
+/* What a longer span was merged into. A newer one takes the place of an older one. */
+typedef struct llm_long_memory {
+    uint16_t len, n;
+    uint32_t ids[LONG_IDS];
+    uint8_t bytes[LONG_LEN];
+} long_memory;
 
 void llm_encoder_init(llm_encoder *e, const llm_encoding *encoding) {
     *e = (llm_encoder){.split = encoding->split};
@@ -42,7 +52,8 @@ void llm_encoder_clear(llm_encoder *e) {
 /* A new cache of so many entries, empty. The large one lies in huge pages if there are any: a page
  * fault costs more than a merge. */
 static int new_cache(llm_encoder *e, unsigned bits) {
-    size_t size = sizeof(memory) << bits, len = size < HUGE_PAGE ? size : size + HUGE_PAGE;
+    size_t size = (sizeof(memory) << bits) + (sizeof(long_memory) << (bits - LONG_BITS));
+    size_t len = size < HUGE_PAGE ? size : size + HUGE_PAGE;
     void *mapping = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapping == MAP_FAILED) return LLM_ENOMEM;
     free_cache(e);
@@ -50,9 +61,11 @@ static int new_cache(llm_encoder *e, unsigned bits) {
     e->mapping_len = len;
     e->cache_bits = bits;
     e->remembered = 0;
-    if (size < HUGE_PAGE) return 0;
-    e->cache = (void *)((char *)mapping + (HUGE_PAGE - (uintptr_t)mapping % HUGE_PAGE));
-    madvise(e->cache, size, MADV_HUGEPAGE);
+    if (size >= HUGE_PAGE) {
+        e->cache = (void *)((char *)mapping + (HUGE_PAGE - (uintptr_t)mapping % HUGE_PAGE));
+        madvise(e->cache, size, MADV_HUGEPAGE);
+    }
+    e->long_cache = (void *)(e->cache + ((size_t)1 << bits));
     return 0;
 }
 
@@ -65,35 +78,26 @@ static int grow_cache(llm_encoder *e) {
     return 0;
 }
 
-static memory *entry_of(const llm_encoder *e, const llm_span *s) {
-    return &e->cache[s->hash >> 16 & (((size_t)1 << e->cache_bits) - 1)];
+static memory *place_of(const llm_encoder *e, const llm_span *s) {
+    return &e->cache[s->hash >> 16 & (((size_t)1 << e->cache_bits) - 2)];
+}
+
+static long_memory *long_place_of(const llm_encoder *e, const llm_span *s) {
+    return &e->long_cache[s->hash >> 16 & (((size_t)1 << (e->cache_bits - LONG_BITS)) - 1)];
 }
 
 static void find_all(const llm_encoder *e, const llm_span *spans, size_t n, uint32_t *ranks) {
     const llm_vocab *v = &e->vocab;
     for (size_t i = 0; i < n; i++) {
         const llm_span *s = &spans[i];
-        ranks[i] = s->len <= LLM_VOCAB_SHORT ? llm_vocab_probe(v, s->key, s->hash)
-                                             : llm_vocab_probe_long(v, s->at, s->len, s->hash);
-        if (ranks[i] == LLM_VOCAB_NONE) __builtin_prefetch(entry_of(e, s));
+        if (s->len <= LLM_VOCAB_SHORT) {
+            ranks[i] = llm_vocab_probe(v, s->key, s->hash);
+            if (ranks[i] == LLM_VOCAB_NONE) __builtin_prefetch(place_of(e, s));
+        } else {
+            ranks[i] = llm_vocab_probe_long(v, s->at, s->len, s->hash);
+            if (ranks[i] == LLM_VOCAB_NONE) __builtin_prefetch(long_place_of(e, s));
+        }
     }
-}
-
-/* The key of a span of at most CACHED_LEN bytes. */
-static void cache_key(const llm_span *s, const uint8_t *end, uint64_t key[4]) {
-    size_t len = s->len;
-    key[0] = s->key.low, key[1] = s->key.high, key[2] = key[3] = 0;
-    if (len <= LLM_VOCAB_SHORT) return;
-    uint8_t bytes[32] = {0};
-    const uint8_t *p = s->at;
-    if (end - p >= 32) {
-        memcpy(bytes, p, 32);
-        memset(bytes + len, 0, 32 - len);
-    } else {
-        memcpy(bytes, p, len);
-    }
-    for (int i = 0; i < 4; i++) key[i] = llm_vocab_word(bytes + 8 * i);
-    key[3] |= (uint64_t)len << LENGTH_SHIFT;
 }
 
 static size_t merge(llm_encoder *e, const llm_span *s, const uint8_t *end, uint32_t *ids) {
@@ -101,23 +105,42 @@ static size_t merge(llm_encoder *e, const llm_span *s, const uint8_t *end, uint3
     return llm_bpe_encode(&e->vocab, s->at, s->len, end, ids, dead);
 }
 
+static size_t recall_long(llm_encoder *e, const llm_span *s, const uint8_t *end, uint32_t *ids) {
+    if (s->len > LONG_LEN) return merge(e, s, end, ids);
+    long_memory *m = long_place_of(e, s);
+    if (m->len == s->len && memcmp(m->bytes, s->at, s->len) == 0) {
+        memcpy(ids, m->ids, m->n * sizeof *ids);
+        return m->n;
+    }
+    size_t n = merge(e, s, end, ids);
+    if (n > LONG_IDS) return n;
+    e->remembered++;
+    m->len = (uint16_t)s->len, m->n = (uint16_t)n;
+    memcpy(m->ids, ids, n * sizeof *ids);
+    memcpy(m->bytes, s->at, s->len);
+    return n;
+}
+
+static bool is_memory_of(const memory *m, const llm_span *s) {
+    uint64_t high = (m->key.high ^ s->key.high) << (64 - COUNT_SHIFT);
+    return ((m->key.low ^ s->key.low) | high) == 0;
+}
+
 /* The ids of a span that is no token. */
 static size_t recall(llm_encoder *e, const llm_span *s, const uint8_t *end, uint32_t *ids) {
-    if (s->len > CACHED_LEN) return merge(e, s, end, ids);
-    memory *entry = entry_of(e, s);
-    uint64_t key[4], same;
-    cache_key(s, end, key);
-    same = (entry->key[0] ^ key[0]) | (entry->key[1] ^ key[1]) | (entry->key[2] ^ key[2]);
-    if ((same | (entry->key[3] ^ key[3]) << (64 - COUNT_SHIFT)) == 0) {
-        memcpy(ids, entry->ids, sizeof entry->ids);
-        return entry->key[3] >> COUNT_SHIFT;
+    if (s->len > LLM_VOCAB_SHORT) return recall_long(e, s, end, ids);
+    memory *place = place_of(e, s);
+    for (const memory *m = place; m < place + 2; m++) {
+        if (!is_memory_of(m, s)) continue;
+        memcpy(ids, m->ids, sizeof m->ids);
+        return m->key.high >> COUNT_SHIFT;
     }
     size_t n = merge(e, s, end, ids);
     if (n > CACHED_IDS) return n;
     e->remembered++;
-    memcpy(entry->key, key, sizeof key);
-    entry->key[3] |= (uint64_t)n << COUNT_SHIFT;
-    memcpy(entry->ids, ids, n * sizeof *ids);
+    place[1] = place[0];
+    place[0].key = (llm_slot){s->key.low, s->key.high | (uint64_t)n << COUNT_SHIFT};
+    memcpy(place[0].ids, ids, n * sizeof *ids);
     return n;
 }
 

@@ -9,7 +9,8 @@
 typedef struct llm_encoder {
     llm_vocab vocab;
     llm_splitter *split;
-    struct llm_memory *cache; /* NULL until the first text; inside mapping */
+    struct llm_memory *cache; /* NULL until the first text; inside mapping, as is long_cache */
+    struct llm_long_memory *long_cache;
     void *mapping;
     size_t mapping_len;  /* bytes */
     size_t remembered;   /* entries written since the cache is this large */

@@ -215,10 +215,20 @@ static ALWAYS_INLINE void hash_span(const llm_vocab *v, llm_span *span, const ui
     }
 }
 
+/* How much of a piece with wide characters is the next span: up to the first place to cut. */
+static inline size_t cut(const llm_vocab *v, const uint8_t *p, size_t len, uint64_t *cuts) {
+    if (*cuts == 0) *cuts = llm_bpe_cuts(v, p, len);
+    if (*cuts == 0) return len;
+    len = (size_t)__builtin_ctzll(*cuts);
+    *cuts = *cuts >> len & ~(uint64_t)1;
+    return len;
+}
+
 static ALWAYS_INLINE size_t fill(
     piece *one, const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
     text t = {v, c->end, c->wide};
     const uint8_t *p = c->at, *stop = c->piece_end;
+    uint64_t cuts = c->cuts;
     size_t n = 0;
     for (; n < max && p < c->end; n++) {
         if (p == stop) {
@@ -226,12 +236,12 @@ static ALWAYS_INLINE size_t fill(
             stop = one(&t, p);
         }
         size_t len = (size_t)(stop - p);
-        if (t.wide) len = llm_bpe_cut(v, p, len);
+        if (t.wide) len = cut(v, p, len, &cuts);
         spans[n].at = p, spans[n].len = len;
         hash_span(v, &spans[n], c->end);
         p += len;
     }
-    c->at = p, c->piece_end = stop, c->wide = t.wide;
+    c->at = p, c->piece_end = stop, c->cuts = cuts, c->wide = t.wide;
     return n;
 }
 

@@ -10,6 +10,7 @@
 typedef struct llm_cursor {
     const uint8_t *at, *end;  /* what is still to be split */
     const uint8_t *piece_end; /* at starts inside a piece that ends here; private, at first at */
+    uint64_t cuts;            /* private, at first 0: llm_bpe_cuts of the rest of the piece */
     bool wide;                /* private, at first false */
 } llm_cursor;
 
@@ -21,7 +22,7 @@ typedef struct llm_span {
 } llm_span;
 
 /* Cuts spans off the front until there are max of them or the text is done; returns how many. A
- * span is a piece, or a part of one that no token of v reaches out of (llm_bpe_cut). */
+ * span is a piece, or a part of one that no token of v reaches out of (llm_bpe_cuts). */
 typedef size_t llm_splitter(const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max);
 
 llm_splitter llm_split_gpt2, llm_split_cl100k, llm_split_o200k;

@@ -43,22 +43,28 @@ uint32_t llm_vocab_probe_long(const llm_vocab *v, const uint8_t *p, size_t len, 
     return LLM_VOCAB_NONE;
 }
 
-/* How often the first of the most bytes at p is repeated. */
-static size_t run_of(const uint8_t *p, size_t most) {
+static uint32_t longest_run(const llm_vocab *v, const uint8_t *p, size_t len, uint32_t rank) {
     size_t run = 1;
-    while (run < most && p[run] == p[0]) run++;
-    return run;
+    if (v->bytes[v->starts[rank]] != p[0]) return LLM_VOCAB_NONE; /* a prefix with the same tag */
+    while (run < len && run < LLM_VOCAB_LONGEST && p[run] == p[0]) run++;
+    while (llm_vocab_token_len(v, rank) > run || rank >= v->n_ranks) rank = v->parts[rank].shorter;
+    return llm_vocab_token_len(v, rank) > LLM_VOCAB_SHORT ? rank : LLM_VOCAB_NONE;
 }
 
-size_t llm_vocab_longest(const llm_vocab *v, const uint8_t *p, size_t len) {
+uint32_t llm_vocab_longest(const llm_vocab *v, const uint8_t *p, size_t len) {
     uint64_t hash = llm_vocab_hash_prefix(p);
     const llm_long_slot *last = v->longs + ((size_t)1 << v->long_bits) - 1;
     const llm_long_slot *slot = llm_vocab_long_slot(v, hash);
     while (slot->tag && slot->tag != llm_vocab_tag(hash)) {
         slot = slot == last ? v->longs : slot + 1;
     }
-    size_t mixed = slot->value & 0xFF, run = slot->value >> 8 & 0xFF;
-    if (run > 0) run = run_of(p, run < len ? run : len);
-    if (mixed < run) mixed = run;
-    return mixed < len ? mixed : len;
+    uint32_t run = slot->value >> LLM_LONG_RUN_SHIFT, rank = LLM_VOCAB_NONE;
+    size_t mixed = slot->value & ((1 << LLM_LONG_RUN_SHIFT) - 1), least = LLM_VOCAB_SHORT;
+    if (run) rank = longest_run(v, p, len, run);
+    if (rank != LLM_VOCAB_NONE) least = llm_vocab_token_len(v, rank);
+    for (size_t i = mixed < len ? mixed : len; i > least; i--) {
+        uint32_t found = llm_vocab_probe_long(v, p, i, llm_vocab_hash_long(p, i));
+        if (found != LLM_VOCAB_NONE) return found;
+    }
+    return rank;
 }

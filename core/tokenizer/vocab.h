@@ -41,16 +41,18 @@ typedef struct llm_slot {
     uint64_t low, high;
 } llm_slot;
 
-/* A longer token by its hash; or what is the longest token with a given prefix of 14 bytes, and in
- * bits 8 to 15 the longest that repeats a single byte. */
+/* A longer token by its hash; or, for a prefix of 14 bytes, the length of the longest token that
+ * begins with it and is not one byte repeated, and above it the rank of the longest that is. */
 typedef struct llm_long_slot {
-    uint32_t tag;   /* never 0 in use */
-    uint32_t value; /* rank, or the lengths */
+    uint32_t tag; /* never 0 in use */
+    uint32_t value;
 } llm_long_slot;
+enum { LLM_LONG_RUN_SHIFT = 8 };
 
-/* The ranks of a token's last merge, both its own for a single byte, and its length. */
+/* The ranks of a token's last merge, that of the longest token it begins with, all three its own
+ * for a single byte, and its length. */
 typedef struct llm_parts {
-    uint64_t left : 24, right : 24, len : 16;
+    uint64_t left : 18, right : 18, shorter : 18, len : 8;
 } llm_parts;
 
 /* The head of a compiled vocabulary; a table stands so many bytes after the head's start. */
@@ -83,9 +85,9 @@ void llm_vocab_load(const llm_vocab *v);
 /* The rank of the len bytes at p, more than LLM_VOCAB_SHORT; hash is llm_vocab_hash_long. */
 uint32_t llm_vocab_probe_long(const llm_vocab *v, const uint8_t *p, size_t len, uint64_t hash);
 
-/* No token that begins with the len bytes at p, LLM_VOCAB_PREFIX at least, or with the first of
- * them, is longer than this; 0 if none is longer than LLM_VOCAB_SHORT. */
-size_t llm_vocab_longest(const llm_vocab *v, const uint8_t *p, size_t len);
+/* The longest token of more than LLM_VOCAB_SHORT bytes that the len bytes at p, LLM_VOCAB_PREFIX at
+ * least, begin with, or LLM_VOCAB_NONE. */
+uint32_t llm_vocab_longest(const llm_vocab *v, const uint8_t *p, size_t len);
 
 /* The class of a code point from U+0080 on. */
 static inline enum llm_class llm_vocab_class(const llm_vocab *v, uint32_t code) {
@@ -137,20 +139,28 @@ static inline uint32_t llm_vocab_probe(const llm_vocab *v, llm_slot key, uint64_
     const llm_slot *slot = llm_vocab_bucket(v, hash);
     const llm_slot *end = v->slots + ((size_t)LLM_VOCAB_BUCKET << v->bucket_bits);
     for (;;) {
-        for (int i = 0; i < LLM_VOCAB_BUCKET; i++, slot++) {
+        uint32_t rank = LLM_VOCAB_NONE;
+        for (int i = 0; i < LLM_VOCAB_BUCKET; i++, slot++) { /* which one it is nobody can guess */
             uint64_t high = slot->high ^ key.high;
-            if (slot->low == key.low && high << (64 - LLM_VOCAB_RANK_SHIFT) == 0) {
-                uint32_t rank = (uint32_t)(high >> LLM_VOCAB_RANK_SHIFT);
-                return rank < v->n_ranks ? rank : LLM_VOCAB_NONE;
-            }
+            uint64_t wrong = (slot->low ^ key.low) | high << (64 - LLM_VOCAB_RANK_SHIFT);
+            rank = wrong == 0 ? (uint32_t)(high >> LLM_VOCAB_RANK_SHIFT) : rank;
         }
-        if (slot[-1].high == 0) return LLM_VOCAB_NONE;
+        if (rank < v->n_ranks) return rank;
+        if (rank != LLM_VOCAB_NONE || slot[-1].high == 0) return LLM_VOCAB_NONE;
         if (slot == end) slot = v->slots;
     }
 }
 
 static inline size_t llm_vocab_token_len(const llm_vocab *v, uint32_t rank) {
     return v->parts[rank].len;
+}
+
+/* The longest token that this one begins with, LLM_VOCAB_NONE for a single byte. */
+static inline uint32_t llm_vocab_shorter(const llm_vocab *v, uint32_t rank) {
+    if (v->parts[rank].len == 1) return LLM_VOCAB_NONE;
+    do rank = v->parts[rank].shorter;
+    while (rank >= v->n_ranks);
+    return rank;
 }
 
 /* What the filter says of the 1 to 13 bytes with this hash: if LLM_FILTER_PREFIX is not set no token

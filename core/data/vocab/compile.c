@@ -64,7 +64,7 @@ static void read_ranks(tables *t, const char *path) {
     for (; rank < 256; rank++) {
         t->starts[rank] = end;
         t->bytes[end++] = (uint8_t)getc(file);
-        t->parts[rank] = (llm_parts){rank, rank, 1};
+        t->parts[rank] = (llm_parts){rank, rank, rank, 1};
     }
     for (int byte; (byte = getc(file)) != EOF; rank++) {
         ungetc(byte, file);
@@ -74,7 +74,8 @@ static void read_ranks(tables *t, const char *path) {
         if (left >= rank || right >= rank || rank + 1 == MAX_RANKS) stop("is damaged", path);
         add_bytes(t, &end, left);
         add_bytes(t, &end, right);
-        t->parts[rank] = (llm_parts){left, right, end - t->starts[rank]};
+        if (end - t->starts[rank] > LLM_VOCAB_LONGEST) stop("has a token that is too long", path);
+        t->parts[rank] = (llm_parts){left, right, 0, end - t->starts[rank]};
     }
     t->starts[rank] = end;
     t->n_ranks = rank;
@@ -180,6 +181,41 @@ static void fill_cuts(tables *t) {
     }
 }
 
+static const tables *sorted; /* what by_bytes compares the ranks of */
+
+static int by_bytes(const void *a, const void *b) {
+    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+    size_t left_len = token_len(sorted, left), right_len = token_len(sorted, right);
+    const uint8_t *bytes = sorted->bytes;
+    int order = memcmp(bytes + sorted->starts[left], bytes + sorted->starts[right],
+        left_len < right_len ? left_len : right_len);
+    return order ? order : (left_len > right_len) - (left_len < right_len);
+}
+
+static bool begins_with(const tables *t, uint32_t rank, uint32_t start) {
+    size_t len = token_len(t, start);
+    const uint8_t *p = t->bytes + t->starts[rank];
+    return token_len(t, rank) > len && memcmp(p, t->bytes + t->starts[start], len) == 0;
+}
+
+/* In the order of the bytes, what a token begins with stands before it: the token just before, or
+ * what that one begins with, and so on. */
+static void fill_shorter(tables *t) {
+    uint32_t *ranks = zeroed(t->n_ranks * sizeof *ranks), n = 0;
+    for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
+        if (token_len(t, rank) > 0) ranks[n++] = rank;
+    }
+    sorted = t;
+    qsort(ranks, n, sizeof *ranks, by_bytes);
+    for (uint32_t i = 0; i < n; i++) {
+        llm_parts *parts = &t->parts[ranks[i]];
+        if (parts->len == 1) continue;
+        uint32_t start = ranks[i - 1];
+        while (!begins_with(t, ranks[i], start)) start = t->parts[start].shorter;
+        parts->shorter = start;
+    }
+}
+
 static void fill_filter(tables *t) {
     for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
         const uint8_t *p = t->bytes + t->starts[rank];
@@ -215,28 +251,28 @@ static llm_long_slot *long_slot(llm_long_slot *longs, uint32_t bits, uint64_t ha
     return &longs[at];
 }
 
-static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
-
 /* Two prefixes with the same tag share a slot: a length that is too large does no harm. */
-static void note_prefix(llm_long_slot *longs, uint32_t bits, const uint8_t *p, uint32_t len) {
+static void note_prefix(const tables *t, llm_long_slot *longs, uint32_t bits, uint32_t rank) {
+    const uint8_t *p = t->bytes + t->starts[rank];
+    uint32_t len = t->parts[rank].len;
     uint64_t hash = llm_vocab_hash_prefix(p);
     size_t mask = ((size_t)1 << bits) - 1, at = hash >> (64 - bits);
     while (longs[at].tag && longs[at].tag != llm_vocab_tag(hash)) at = (at + 1) & mask;
     llm_long_slot *slot = longs[at].tag ? &longs[at] : long_slot(longs, bits, hash);
+    uint32_t mixed = slot->value & ((1 << LLM_LONG_RUN_SHIFT) - 1);
+    uint32_t run = slot->value >> LLM_LONG_RUN_SHIFT;
     bool is_run = memcmp(p, p + 1, len - 1) == 0;
-    uint32_t mixed = slot->value & 0xFF, run = slot->value >> 8;
-    slot->value = is_run ? mixed | larger(run, len) << 8 : larger(mixed, len) | run << 8;
+    if (is_run && run && t->bytes[t->starts[run]] != p[0]) stop("share a slot", "two runs");
+    if (is_run && (!run || len > t->parts[run].len)) run = rank;
+    if (!is_run && len > mixed) mixed = len;
+    slot->value = mixed | run << LLM_LONG_RUN_SHIFT;
 }
 
 /* Prefixes go in first: a search for one must not end at a token with the same tag. */
 static llm_long_slot *fill_longs(const tables *t, uint32_t bits) {
     llm_long_slot *longs = zeroed(sizeof *longs << bits);
     for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
-        size_t len = token_len(t, rank);
-        if (len > LLM_VOCAB_LONGEST) stop("has a longer token", "LLM_VOCAB_LONGEST");
-        if (len > LLM_VOCAB_SHORT) {
-            note_prefix(longs, bits, t->bytes + t->starts[rank], (uint32_t)len);
-        }
+        if (token_len(t, rank) > LLM_VOCAB_SHORT) note_prefix(t, longs, bits, rank);
     }
     for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
         size_t len = token_len(t, rank);
@@ -308,6 +344,7 @@ int main(int argc, char **argv) {
     }
     read_classes(t, argv[3]);
     fill_cuts(t);
+    fill_shorter(t);
     fill_filter(t);
     write_tables(t, argv[4]);
     return 0;
