@@ -5,8 +5,8 @@ local log = require "llm.log"
 local options = require "llm.options"
 local secret = require "llm.secret"
 local task = require "llm.task"
+local time = require "llm.time"
 
-local clock = core.loop.clock
 local SLOTS = 12 -- a window slides in steps of a twelfth
 local PATIENCE = 10 -- seconds that a webhook or a command may take
 
@@ -94,7 +94,7 @@ end
 local function raise(rule, value, now)
   rule.quiet_until = now + rule.window
   local alert = { metric = rule.name, value = value, above = rule.above, window = rule.window,
-    time = os.date("!%Y-%m-%dT%H:%M:%SZ") }
+    time = time.stamp() }
   alert.message = ("%s is %.6g, above %.6g, over %g s"):format(rule.name, value, rule.above,
     rule.window)
   log.write("warn", "alert", alert.message)
@@ -113,7 +113,7 @@ local function count(rule, response, err, now)
 end
 
 local function check(rules, response, err)
-  local now = clock()
+  local now = time.clock()
   for _, rule in ipairs(rules) do
     count(rule, response, err, now)
     if now >= rule.quiet_until then
