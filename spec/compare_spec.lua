@@ -43,7 +43,8 @@ describe("compare", function()
   it("writes the answers one after the other where there is no terminal", function()
     local done = run("-m", "mock/a,mock/b", "hi")
     assert.equal(0, done.code, done.stderr)
-    assert.matches("^== mock/a ==\n" .. ("The sea is wide. "):rep(8) .. "\n\n%d+ tokens, [%d.]+ s" ..
+    assert.matches("^== mock/a ==\n" .. ("The sea is wide. "):rep(8) ..
+      "\n\n%d+ tokens, [%d.]+ s" ..
       "\n\n== mock/b ==\n" .. ("海は広いな大きいな"):rep(8) .. "\n\n", done.stdout)
   end)
 
