@@ -195,6 +195,27 @@ describe("llm.metrics", function()
       assert.is_true(got.value > 1)
     end)
 
+    it("gives the alert to a command, and logs when that fails", function()
+      local path, logged = os.tmpname(), {}
+      llm.log.configure("error", function(_, _, message) logged[#logged + 1] = message end)
+      start({ "fine", "fine" }, { alert = {
+        { metric = "tokens", above = 1, command = { "tee", path } },
+        { metric = "requests", above = 0, command = { "sh", "-c", "echo no mail >&2; exit 2" } },
+        { metric = "requests", above = 0, command = { "no-such-program" } },
+      } })
+      assert(client:generate_text("hi"))
+      require("llm.policy.alert").flush()
+      local file = io.open(path)
+      local got = llm.json.decode(file:read("*a"))
+      file:close()
+      os.remove(path)
+      assert.equal("tokens", got.metric)
+      table.sort(logged)
+      assert.equal(2, #logged)
+      assert.match("cannot run no%-such%-program", logged[2])
+      assert.match("exit code 2: no mail; it said: requests is 1, above 0", logged[1])
+    end)
+
     it("takes a figure of one's own, and refuses what it cannot judge", function()
       local spent, raised = 0, 0
       llm.log.configure("off")

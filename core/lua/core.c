@@ -92,6 +92,7 @@ int luaopen_llm_core(lua_State *L) {
         {"json", llm_lua_json},
         {"loop", llm_lua_loop},
         {"prices", llm_lua_prices},
+        {"process", llm_lua_process},
         {"regex", llm_lua_regex},
         {"server", llm_lua_server},
         {"sigv4", llm_lua_sigv4},

@@ -15,6 +15,7 @@ int llm_lua_http(lua_State *L);
 int llm_lua_json(lua_State *L);
 int llm_lua_loop(lua_State *L);
 int llm_lua_prices(lua_State *L);
+int llm_lua_process(lua_State *L);
 int llm_lua_regex(lua_State *L);
 int llm_lua_server(lua_State *L);
 int llm_lua_sigv4(lua_State *L);

@@ -12,7 +12,7 @@ local parts = {
   loop = { "llm.task" },
   record = { "llm.policy.record", "new" },
   conformance = { "llm.conformance" }, failure = { "llm.failure" },
-  parameters = { "llm.parameters" },
+  parameters = { "llm.parameters" }, process = { "llm.process" },
   provider = { "llm.provider", "new" }, extend = { "llm.provider", "extend" },
   error = { "llm.error" }, log = { "llm.log" }, config = { "llm.config" },
   mock = { "llm.mock", "new" }, write = { "llm.output", "write" }, args = { "llm.args", "parse" },

@@ -8,7 +8,7 @@ local log = require "llm.log"
 
 local signalled = package.loaded["llm.signalled"] -- of the command: the signal that came, or nil
 local unpack = table.unpack or unpack -- luacheck: ignore
-local running, yield = coroutine.running, coroutine.yield
+local running, yield, close = coroutine.running, coroutine.yield, coroutine.close -- luacheck: ignore
 
 local Task = {}
 Task.__index = Task
@@ -90,7 +90,8 @@ local resume
 local function after_resume(task, before, ok, yielded, ...)
   current = before
   if not ok then
-    task.coroutine = nil -- what its stack held is let go
+    if close then close(task.coroutine) end -- 5.4: what its loops held is closed, and
+    task.coroutine = nil                    -- everywhere: what its stack held is let go
     return finish(task, false, yielded)
   end
   if yielded == DONE then

@@ -68,14 +68,15 @@ local function post(rule, body)
   return status >= 200 and status <= 299, "HTTP " .. status
 end
 
+local function run(rule, body)
+  local process = require "llm.process"
+  local done, err = process.run(rule.command, { input = body .. "\n", timeout = PATIENCE })
+  if not done then return nil, err end
+  return done.code == 0, process.describe(done)
+end
+
 local function deliver(rule, alert)
-  local ok, problem
-  if rule.webhook then
-    ok, problem = post(rule, core.json.encode(alert))
-  else
-    ok, problem = require("llm.process").run(rule.command,
-      { input = core.json.encode(alert) .. "\n", timeout = PATIENCE })
-  end
+  local ok, problem = (rule.webhook and post or run)(rule, core.json.encode(alert))
   if not ok then
     log.write("error", "alert", ("could not be delivered: %s; it said: %s"):format(
       secret.scrub(tostring(problem)), alert.message))
