@@ -109,7 +109,7 @@ describe("llm.args", function()
       printed = {}
       code, text = ended(llm.input, { "/dev/null" })
       assert.equal(2, code)
-      assert.matches("the input is empty", text)
+      assert.matches("/dev/null is empty", text)
     end)
   end)
 end)

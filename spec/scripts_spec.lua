@@ -20,13 +20,14 @@ describe("scripts", function()
   before_each(command.enter)
   after_each(command.leave)
 
-  local names = { "batch", "chat", "sentiment", "summarize" }
+  local names = { "batch", "chat", "classify", "code", "describe-task", "embed", "extract",
+    "rewrite", "sentiment", "summarize", "translate" }
 
   it("explain themselves and refuse what they do not know", function()
     for _, name in ipairs(names) do
       local done = run(name, "--help")
       assert.equal(0, done.code)
-      assert.matches("^usage: llmrun " .. name, done.stdout)
+      assert.matches("^usage: llmrun " .. name:gsub("%-", "%%-"), done.stdout)
       assert.equal("", done.stderr)
       for line in done.stdout:gmatch("[^\n]+") do assert.is_true(#line <= 100, line) end
       done = run(name, "--modle", "x")
@@ -50,7 +51,7 @@ describe("scripts", function()
   it("work with a key and nothing else", function()
     for _, name in ipairs { "sentiment", "summarize" } do
       local done = run(name, { env = openai "ok", stdin = "A text." })
-      assert.equal(0, done.code, done.stderr)
+      assert.equal(name == "sentiment" and 13 or 0, done.code, done.stderr) -- "Hello" is no rating
       assert.equal("gpt-5-mini", asked("ok").model)
     end
     assert.equal(0, run("batch", "Echo", { env = openai "ok", stdin = "a\nb\nc" }).code)
@@ -66,24 +67,56 @@ describe("scripts", function()
       assert.matches("Lua is a small language", done.stdout)
       assert.matches("\n$", done.stdout)
       assert.matches(NOTICE .. "$", done.stderr)
-      write("a.txt", text)
-      write("b.txt", "And another text.")
-      done = run("summarize", "a.txt", "b.txt", { env = openai "ok" })
+      write("a.txt", "\239\187\191" .. text .. "\r\nMore.\r\n")
+      done = run("summarize", "a.txt", { env = openai "ok" })
       assert.equal("Hello, world\n", done.stdout)
-      local messages = asked("ok").messages
-      assert.matches("embedded in many programs%.\nAnd another text%.$", messages[2].content)
-      assert.matches("at most 100 words", messages[1].content)
+      assert.matches("\n\nLua is .*programs%.\nMore%.\n$", asked("ok").messages[2].content)
     end)
 
-    it("takes the number of words and the model", function()
-      run("summarize", "-w", "7", "-m", "gpt-4o", { env = openai "ok", stdin = text })
-      assert.matches("at most 7 words", asked("ok").messages[1].content)
+    it("takes the length, in words or characters, and the language", function()
+      local function system(stdin, ...)
+        local words = { "summarize", ... }
+        words[#words + 1] = { env = openai "ok", stdin = stdin }
+        assert.equal(0, run(table.unpack(words)).code) -- luacheck: ignore
+        return asked("ok").messages[1].content
+      end
+      assert.matches("at most 200 words", system(text))
+      assert.matches("at most 7 words", system(text, "-l", "7"))
+      assert.matches("at most 50 characters", system(text, "--length=50c"))
+      assert.matches("at most 50 characters", system("语言很小。它嵌入在许多程序中。", "-l", "50"))
+      assert.matches("at most 50 characters", system("小さな言語です。", "-l", "50"))
+      assert.matches("at most 50 words", system("작은 언어입니다.", "-l", "50"))
+      assert.matches("at most 50 words", system("语言很小。", "-l", "50w"))
+      assert.matches("in the language of the text", system(text))
+      assert.matches("in 中文,", system(text, "--to", "中文"))
+      system(text, "-m", "gpt-4o")
       assert.equal("gpt-4o", asked("ok").model)
       assert.equal(0.3, asked("ok").temperature)
-      -- %d would not take these.
-      for _, number in ipairs { "1e999", "2.5" } do
-        assert.equal(0, run("summarize", "-w", number, { env = openai "ok", stdin = text }).code)
-      end
+    end)
+
+    it("gives each file its summary, or all together one", function()
+      write("a.txt", "First text.")
+      write("b.txt", "Second text.")
+      local done = run("summarize", "a.txt", "b.txt", { env = openai "ok" })
+      assert.equal("== a.txt ==\nHello, world\n\n== b.txt ==\nHello, world\n", done.stdout)
+      done = run("summarize", "--together", "a.txt", "b.txt", { env = openai "ok" })
+      assert.equal("Hello, world\n", done.stdout)
+      assert.matches("First text%.\nSecond text%.$", asked("ok").messages[2].content)
+    end)
+
+    it("splits what the model cannot read at once, and merges the summaries", function()
+      local long = {}
+      for i = 1, 300 do long[i] = ("Paragraph %d says a thing or two."):format(i) end
+      local done = run("summarize", "--json", "--window", "800", "-m", "gpt-4o", "-l", "20",
+        { env = openai "ok", stdin = table.concat(long, "\n\n") })
+      assert.equal(0, done.code, done.stderr)
+      local found = decode(done.stdout)
+      assert.is_true(found.parts > 3 and found.parts < 10, found.parts)
+      assert.equal((found.parts + 1) * 12, found.tokens_used)
+      local last = asked("ok").messages
+      assert.matches("Merge these summaries", last[1].content)
+      assert.equal(("Hello, world\n\n"):rep(found.parts), last[2].content:match("\n\n(.*)$") ..
+        "\n\n")
     end)
 
     it("prints JSON", function()
@@ -99,7 +132,11 @@ describe("scripts", function()
       for _, case in ipairs {
         { {}, "", "the input is empty" }, { {}, " \n", "the input is empty" },
         { { "missing.txt" }, "", "missing.txt: No such file" }, { { "." }, "", "Is a directory" },
-        { { "-w", "many" }, "x", "%-%-words must be a number" },
+        { { "-" }, "a\0b", "standard input is no text: byte 2 is 0" },
+        { { "-" }, "\255\254a\0", "iconv %-f UTF%-16" },
+        { { "-l", "many" }, "x", "%-%-length must be like 200" },
+        { { "-l", "0" }, "x", "%-%-length must be like 200" },
+        { { "--window", "100" }, "x", "%-%-window must be at least" },
       } do
         local argv = { "summarize", table.unpack(case[1]) } -- luacheck: ignore
         argv[#argv + 1] = { stdin = case[2] }
@@ -108,53 +145,6 @@ describe("scripts", function()
         assert.equal("", done.stdout)
         assert.matches("^llmrun: [^\n]*" .. case[3] .. "[^\n]*\n$", done.stderr)
       end
-    end)
-  end)
-
-  describe("sentiment", function()
-    it("rates every line, in order", function()
-      local done = run("sentiment", { stdin = "I love it.\n\nIt is bad.\nIt is there.\n" })
-      assert.equal(0, done.code)
-      local count = 0
-      for line in done.stdout:gmatch("[^\n]+") do
-        count = count + 1
-        assert.matches("^positive\t0%.5\t.", line)
-      end
-      assert.equal(3, count)
-      assert.matches(NOTICE .. "$", done.stderr)
-    end)
-
-    it("rates its arguments, as JSON", function()
-      local done = run("sentiment", "--json", "-j", "2", "好", "bad")
-      local texts = {}
-      for line in done.stdout:gmatch("[^\n]+") do
-        local rating = assert(decode(line))
-        texts[#texts + 1] = rating.text
-        assert.equal("positive", rating.sentiment)
-        assert.equal(0.5, rating.confidence)
-        assert.equal("string", type(rating.reason))
-      end
-      assert.same({ "好", "bad" }, texts)
-    end)
-
-    it("asks by a schema", function()
-      run("sentiment", "-m", "gpt-4o", "good", { env = openai "ok" })
-      local body = asked("ok")
-      assert.equal("json_schema", body.response_format.type)
-      assert.equal(0.1, body.temperature)
-      assert.equal(1000, body.max_completion_tokens)
-    end)
-
-    it("says which answer cannot be read", function()
-      local done = run("sentiment", "good", { env = openai "ok" })
-      assert.equal("error\t-\tthe answer cannot be read\n", done.stdout)
-    end)
-
-    it("refuses an empty input and a concurrency that is none", function()
-      local done = run("sentiment", { stdin = "\n \n" })
-      assert.equal(2, done.code)
-      assert.matches("^llmrun: nothing to rate", done.stderr)
-      assert.equal(2, run("sentiment", "-j", "0", "x").code)
     end)
   end)
 

@@ -1,6 +1,7 @@
 --- Arguments of scripts: options described once, read and explained from the description.
 -- @module llm.args
 local options = require "llm.options"
+local system = require("llm.core").system
 
 local function print_help(spec)
   local lines = { "usage: llmrun " .. spec.usage, "", spec.about, "" }
@@ -81,30 +82,61 @@ local function parse(spec, list)
   return found
 end
 
+-- Whoever sits before a silent program should know what it waits for.
+local function standard_input()
+  if system.isatty(0) then
+    io.stderr:write("llmrun: type the input; Ctrl-D on a line of its own ends it\n")
+  end
+  return io.stdin
+end
+
+--- Opens a file or standard input to read.
+-- @tparam string path `-` is standard input
+-- @treturn file; one that cannot be opened ends the script with exit code 2
+local function open(path)
+  if path == "-" then return standard_input() end
+  local file, message = io.open(path, "rb")
+  return file or stop(2, message)
+end
+
 --- What a file or standard input holds.
 -- @tparam string path `-` is standard input
 -- @treturn string; a file that cannot be read ends the script with exit code 2
 local function read(path)
-  local file, message = io.stdin, nil
-  if path ~= "-" then file, message = io.open(path, "r") end
-  if not file then stop(2, message) end
-  local text
-  text, message = file:read("*a")
+  local file = open(path)
+  local text, message = file:read("*a")
   if path ~= "-" then file:close() end
   if not text then stop(2, path .. ": " .. tostring(message)) end
   return text
 end
 
---- The text that a script works on: the named files joined, or standard input.
--- @tparam table args of parse
--- @treturn string; a file that cannot be read ends the script with exit code 2
-local function input(args)
-  if #args == 0 then args = { "-" } end
-  local texts = {}
-  for i, path in ipairs(args) do texts[i] = read(path) end
-  local whole = table.concat(texts, "\n")
-  if not whole:find("%S") then stop(2, "the input is empty") end
+--- The text of a file or of standard input as a model should read it: without a byte order mark,
+-- its lines ended by line feeds.
+-- @tparam string path `-` is standard input
+-- @treturn string not blank; what is no text ends the script with exit code 2
+-- @usage for _, path in ipairs(args) do print(#llm.text(path)) end
+local function text(path)
+  local name = path == "-" and "standard input" or path
+  local whole = read(path):gsub("^\239\187\191", ""):gsub("\r\n", "\n")
+  local nul = whole:find("\0", 1, true)
+  if nul then
+    stop(2, ("%s is no text: byte %d is 0%s"):format(name, nul,
+      whole:find("^\255\254") and "; it may be UTF-16: iconv -f UTF-16 -t UTF-8" or ""))
+  end
+  if not whole:find("%S") then
+    stop(2, path == "-" and "the input is empty" or path .. " is empty")
+  end
   return whole
 end
 
-return { parse = parse, read = read, input = input, stop = stop }
+--- The text that a script works on: the named files joined, or standard input.
+-- @tparam table args of parse
+-- @treturn string; what cannot be read, or is no text, ends the script with exit code 2
+-- @usage local prompt = llm.input(args)
+local function input(args)
+  local texts = {}
+  for i, path in ipairs(args[1] and args or { "-" }) do texts[i] = text(path) end
+  return table.concat(texts, "\n")
+end
+
+return { parse = parse, open = open, read = read, text = text, input = input, stop = stop }

@@ -2,6 +2,7 @@
 -- @module llm.output
 local system = require("llm.core").system
 
+local descriptors = { stdin = 0, stdout = 1, stderr = 2 }
 local on_terminal = system.isatty(1)
 
 --- Writes text to standard output at once. On a terminal, control characters that the model sent
@@ -20,4 +21,12 @@ local function write(...)
   if not ok then error("cannot write the output: " .. tostring(message), 0) end
 end
 
-return { write = write }
+--- Whether people see what goes there, or type what comes from there.
+-- @tparam[opt] string name `"stdin"`, `"stdout"` (default) or `"stderr"`
+-- @treturn boolean
+-- @usage if llm.is_terminal "stderr" then io.stderr:write("still working\n") end
+local function is_terminal(name)
+  return system.isatty(descriptors[name or "stdout"])
+end
+
+return { write = write, is_terminal = is_terminal }

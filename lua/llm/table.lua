@@ -49,17 +49,22 @@ local function natural_widths(lines, count)
   return widths
 end
 
--- How many columns the room has, from the left; the one that may be cut is made to fit in widths.
-local function fit(columns, widths, room)
-  local total, flexible = -GAP, 1
-  for i, width in ipairs(widths) do
-    total = total + GAP + width
-    if columns[i].cut then flexible = i end
+-- The last of the first n columns that may be cut.
+local function flexible_of(columns, n)
+  for i = n, 1, -1 do
+    if columns[i].cut then return i end
   end
+end
+
+-- How many columns the room has, from the left; one that may be cut is made to fit in widths.
+local function fit(columns, widths, room)
+  local total = -GAP
+  for _, width in ipairs(widths) do total = total + GAP + width end
   for n = #columns, 1, -1 do
     if total <= room then return n end
-    local left = widths[flexible] - (total - room)
-    if columns[flexible].cut and flexible <= n and left >= NARROWEST then
+    local flexible = flexible_of(columns, n)
+    local left = flexible and widths[flexible] - (total - room) or 0
+    if left >= NARROWEST then
       widths[flexible] = left
       return n
     end
