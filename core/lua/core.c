@@ -96,6 +96,7 @@ int luaopen_llm_core(lua_State *L) {
         {"regex", llm_lua_regex},
         {"server", llm_lua_server},
         {"sigv4", llm_lua_sigv4},
+        {"sqlite", llm_lua_sqlite},
         {"system", llm_lua_system},
         {"tokenizer", llm_lua_tokenizer},
     };

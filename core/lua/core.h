@@ -19,6 +19,7 @@ int llm_lua_process(lua_State *L);
 int llm_lua_regex(lua_State *L);
 int llm_lua_server(lua_State *L);
 int llm_lua_sigv4(lua_State *L);
+int llm_lua_sqlite(lua_State *L);
 int llm_lua_system(lua_State *L);
 int llm_lua_tokenizer(lua_State *L);
 
