@@ -4,7 +4,7 @@ local llm = require "llm"
 
 local args = llm.args({
   usage = "prices [FILE]",
-  about = "Without FILE: the date of the price table in use and where it comes from.\n" ..
+  about = "Tells the date of the price table in use and where it comes from.\n" ..
     "With FILE, a newer table: checks it and installs it for this user.",
 }, arg)
 

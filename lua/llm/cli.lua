@@ -20,7 +20,8 @@ usage: llmrun [options] SCRIPT.lua [arguments]    run a script
   -h, --help           this text; llmrun NAME --help for a script's own
   -V, --version        version of llmrun and of its libraries
 
-Scripts: %s
+Scripts:
+%s
 Keys: OPENAI_API_KEY and so on. Without any key and without a local server a built-in mock answers.
 Exit codes: 0 ok, 1 script error, 2 usage, 3 authentication, 4 rate limit or quota, 5 timeout,
   6 provider, 7 network, 8 content filter, 9 budget, 10 schema, 11 truncated, 13 part of a batch
@@ -166,6 +167,15 @@ local function report(value)
   return 1
 end
 
+local function help()
+  local lines = {}
+  for i, script in ipairs(require("llm.describe").scripts(load_script)) do
+    lines[i] = ("  %-14s %s\n"):format(script.name, script.summary)
+  end
+  print(usage:format(table.concat(lines)))
+  return 0
+end
+
 local function versions()
   local core = require "llm.core"
   local date = require("llm.cost").date()
@@ -202,7 +212,7 @@ end
 return function(argv, signalled)
   local opts, problem = parse(argv)
   if not opts then return complain(problem) end
-  if opts.help then return print(usage:format(table.concat(require("llm.scripts"), " "))) or 0 end
+  if opts.help then return help() end
   if opts.version then return versions() or 0 end
   if not (opts.script or opts.code or opts.prompt) then
     return complain("nothing to run; try llmrun --help")
