@@ -30,6 +30,7 @@ static void occupy_standard_descriptors(void) {
 
 static lua_State *main_state;
 static volatile sig_atomic_t caught; /* the first signal */
+static volatile sig_atomic_t held;   /* Ctrl-C ends what waits, and not the script */
 
 static void interrupt(lua_State *L, lua_Debug *ar) {
     (void)ar;
@@ -37,8 +38,13 @@ static void interrupt(lua_State *L, lua_Debug *ar) {
     luaL_error(L, "interrupted");
 }
 
-/* The first signal interrupts the script at its next instruction; the second ends the process. */
+/* The first signal interrupts the script at its next instruction; the second ends the process.
+ * Where Ctrl-C is held, the system call that it meets returns, and whoever called it looks. */
 static void on_signal(int number) {
+    if (held && number == SIGINT && !caught) {
+        caught = number;
+        return;
+    }
     struct sigaction standard = {.sa_handler = SIG_DFL};
     sigaction(number, &standard, NULL);
     if (!caught) caught = number;
@@ -59,10 +65,16 @@ static void catch_signals(lua_State *L) {
     signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write */
 }
 
-/* Pushes what the first caught signal was, or nil: llm.cli stays silent about those errors. */
+/* signalled([hold]) -> the first caught signal | nil: llm.cli stays silent about those errors. With
+ * true Ctrl-C is held from now on, and one that came is forgotten. */
 static int signalled(lua_State *L) {
-    if (!caught) return 0;
-    lua_pushinteger(L, caught);
+    int number = caught;
+    if (lua_toboolean(L, 1)) {
+        held = 1;
+        if (number == SIGINT) caught = 0;
+    }
+    if (!number) return 0;
+    lua_pushinteger(L, number);
     return 1;
 }
 

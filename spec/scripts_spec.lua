@@ -148,38 +148,6 @@ describe("scripts", function()
     end)
   end)
 
-  describe("chat", function()
-    it("answers until quit, exit, 退出 or the end", function()
-      for _, farewell in ipairs { "quit\n", "exit\n", "退出\n", " QUIT \n", "" } do
-        local done = run("chat", { stdin = "Hello there\n" .. farewell })
-        assert.equal(0, done.code)
-        assert.equal("Hello there\n", done.stdout)
-        assert.matches("\n> ", done.stderr)
-      end
-      assert.equal("one\n", run("chat", { stdin = "one\nquit\ntwo\n" }).stdout)
-    end)
-
-    it("remembers what was said", function()
-      run("chat", "-s", "Be brief.", { env = openai "ok", stdin = "one\n\n  two  \n" })
-      local messages = asked("ok").messages
-      local seen = {}
-      for i, message in ipairs(messages) do seen[i] = message.content end
-      assert.same({ "Be brief.", "one", "Hello, world", "two" }, seen)
-      assert.equal("assistant", messages[3].role)
-    end)
-
-    it("goes on after an error, and forgets what was not answered", function()
-      local done = run("chat", { env = openai "s401-then-ok", stdin = "one\ntwo\n" })
-      assert.equal(0, done.code)
-      assert.equal("Hello, world\n", done.stdout)
-      assert.matches("authentication: ", done.stderr)
-      assert.is_nil(done.stderr:find("CANARY", 1, true))
-      local messages = asked("s401-then-ok").messages
-      assert.equal(2, #messages)
-      assert.equal("two", messages[2].content)
-    end)
-  end)
-
   describe("batch", function()
     it("answers every line as JSON, in order, with progress apart", function()
       write("lines.txt", "one\n\ntwo\r\nthree")

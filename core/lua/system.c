@@ -51,6 +51,13 @@ static int system_mode(lua_State *L) {
     return 1;
 }
 
+/* is_link(path) -> whether it is a symbolic link */
+static int system_is_link(lua_State *L) {
+    struct stat info;
+    lua_pushboolean(L, lstat(luaL_checkstring(L, 1), &info) == 0 && S_ISLNK(info.st_mode));
+    return 1;
+}
+
 /* mkdir(path) -> true | nil, message: a directory for its owner alone, unless it is there */
 static int system_mkdir(lua_State *L) {
     if (mkdir(luaL_checkstring(L, 1), 0700) != 0 && errno != EEXIST) {
@@ -86,6 +93,7 @@ int llm_lua_system(lua_State *L) {
         {"neutralise", system_neutralise},
         {"width", system_width},
         {"mode", system_mode},
+        {"is_link", system_is_link},
         {"mkdir", system_mkdir},
         {"create", system_create},
         {NULL, NULL},

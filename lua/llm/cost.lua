@@ -5,8 +5,9 @@
 
 local config = require("llm.config")
 local core = require("llm.core")
+local data_folder = require("llm.data_folder")
 local price_table = require("llm.price_table")
-local prices, system = core.prices, core.system
+local prices = core.prices
 
 local cost = {}
 
@@ -16,11 +17,7 @@ local TABLE_BYTES_MAX = 4 * 1024 * 1024
 --- Where the user's own table is looked for.
 -- @treturn string|nil a path; nil where there is no home directory
 -- @usage print(cost.path())
-function cost.path()
-  local data, home = os.getenv("XDG_DATA_HOME"), os.getenv("HOME")
-  if not data or data == "" then data = home and home .. "/.local/share" end
-  return data and data .. "/llmrun/prices.json"
-end
+function cost.path() return data_folder.path("prices.json") end
 
 local function flat(rows, numbers)
   for _, cell in ipairs(rows) do
@@ -83,28 +80,6 @@ function cost.date()
   return date, in_use, complaint
 end
 
-local function write(path, bytes)
-  local file, message = io.open(path, "wb")
-  if not file then return nil, message end
-  local ok
-  ok, message = file:write(bytes)
-  local closed, close_message = file:close()
-  if ok and closed then return true end
-  os.remove(path)
-  return nil, message or close_message
-end
-
--- The draft shows whether a directory is missing and why it could not be made.
-local function save(bytes, path)
-  for slash in path:gmatch("()/") do
-    if slash > 1 then system.mkdir(path:sub(1, slash - 1)) end
-  end
-  local draft = path .. ".new"
-  local ok, message = write(draft, bytes)
-  if ok then ok, message = os.rename(draft, path) end
-  return ok, message
-end
-
 --- Checks a newer price table and makes it the user's own, from this call on.
 -- @tparam string file path of a JSON file like core/data/prices.json
 -- @treturn string the date of the table
@@ -120,7 +95,7 @@ function cost.install(file)
   end
   local path = cost.path()
   if not path then return nil, "no home directory to install to" end
-  local ok, message = save(bytes, path)
+  local ok, message = data_folder.save(path, bytes)
   if not ok then return nil, message end
   use(compiled)
   in_use, complaint = path, nil

@@ -8,6 +8,7 @@ local parts = {
   client = { "llm.client", "new" },
   message = { "llm.message" }, build_conversation = { "llm.message", "build_conversation" },
   spawn = { "llm.task", "spawn" }, map = { "llm.map", "map" }, each = { "llm.each", "each" },
+  chats = { "llm.chats" }, interrupted = { "llm.interrupt", "interrupted" },
   piecewise = { "llm.piecewise", "piecewise" },
   rows = { "llm.rows", "rows" },
   report = { "llm.report", "report" }, split = { "llm.split", "split" },
