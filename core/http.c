@@ -213,7 +213,11 @@ static int set_up(llm_http *http, llm_easy *easy, const llm_request *r) {
         easy->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); /* the proxy's are no reply */
     curl->easy_setopt(
         easy->curl, CURLOPT_CONNECTTIMEOUT_MS, r->connect_ms ? (long)r->connect_ms : 86400000L);
-    if (strcmp(r->method, "POST") == 0) curl->easy_setopt(easy->curl, CURLOPT_POST, 1L);
+    if (strcmp(r->method, "POST") == 0) {
+        curl->easy_setopt(easy->curl, CURLOPT_POST, 1L);
+    } else {
+        curl->easy_setopt(easy->curl, CURLOPT_CUSTOMREQUEST, r->method);
+    }
     set_security(curl, easy->curl, r);
     curl->easy_setopt(easy->curl, CURLOPT_OPENSOCKETFUNCTION, on_open);
     curl->easy_setopt(easy->curl, CURLOPT_OPENSOCKETDATA, http);

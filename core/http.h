@@ -25,7 +25,7 @@ typedef struct llm_http_limits {
 } llm_http_limits;
 
 typedef struct llm_request {
-    const char *method; /* "GET" or "POST" */
+    const char *method; /* "GET", "POST" with a body, or another that is sent like GET */
     const char *url;
     const char *headers;  /* "Name: value" lines, each ended by \n, every one of them checked */
     const char *body;     /* copied; NULL for none */
@@ -96,6 +96,8 @@ const char *llm_transfer_header(const llm_transfer *t, const char *name, size_t 
 const llm_err *llm_transfer_error(const llm_transfer *t); /* code 0 while all is well */
 /* "connect", "response", "stream" or "done": how far it came. */
 const char *llm_transfer_phase(const llm_transfer *t);
+/* Of a stream of server-sent events: see llm_sse_resumption. NULL for any other reply. */
+const llm_buffer *llm_transfer_resumption(const llm_transfer *t, uint32_t *retry_ms);
 bool llm_transfer_sent(const llm_transfer *t); /* the whole request left: it may be billed */
 
 #endif

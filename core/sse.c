@@ -10,6 +10,7 @@
 enum {
     KEEP_BYTES = 1 << 16, /* memory that outlives a long event */
     LONGEST_NAME = 5,     /* of the fields that count: "event" */
+    LONGEST_RETRY = 8,    /* digits */
     LINE_EXTRA = 16,      /* what a line may be longer than its data: byte order mark, "data: " */
 };
 
@@ -24,9 +25,12 @@ typedef struct sse {
     llm_buffer data;  /* data lines, each with an LF behind it as WHATWG has it */
     llm_buffer event; /* event type */
     llm_buffer id;    /* last event id; lives on from event to event */
-    bool started;     /* the first line was seen: no byte order mark any more */
-    bool after_cr;    /* an LF now belongs to the CR before */
-    bool given;       /* data and event were given out: the next call drops them */
+    llm_buffer seen;  /* the same, of the last event that is whole */
+    uint32_t retry_ms;
+    bool started;  /* the first line was seen: no byte order mark any more */
+    bool after_cr; /* an LF now belongs to the CR before */
+    bool given;    /* data and event were given out: the next call drops them */
+    bool ending;   /* what comes now is not whole */
     int error;
 } sse;
 
@@ -40,6 +44,7 @@ static llm_framer *sse_create(size_t max_bytes) {
     llm_buffer_init(&f->data);
     llm_buffer_init(&f->event);
     llm_buffer_init(&f->id);
+    llm_buffer_init(&f->seen);
     return &f->base;
 }
 
@@ -49,6 +54,7 @@ static void sse_destroy(llm_framer *base) {
     llm_buffer_clear(&f->data);
     llm_buffer_clear(&f->event);
     llm_buffer_clear(&f->id);
+    llm_buffer_clear(&f->seen);
     free(f);
 }
 
@@ -151,6 +157,17 @@ static bool is(const char *name, size_t len, const char *known) {
     return len == strlen(known) && memcmp(name, known, len) == 0;
 }
 
+/* Digits and nothing else, as WHATWG has it. */
+static void set_retry(sse *f, const char *value, size_t len) {
+    uint32_t ms = 0;
+    if (len == 0 || len > LONGEST_RETRY) return;
+    for (size_t i = 0; i < len; i++) {
+        if (value[i] < '0' || value[i] > '9') return;
+        ms = ms * 10 + (uint32_t)(value[i] - '0');
+    }
+    f->retry_ms = ms;
+}
+
 static int add_field(sse *f, const char *line, size_t len) {
     size_t name_len = 0;
     while (name_len < len && name_len < LONGEST_NAME && line[name_len] != ':') name_len++;
@@ -164,6 +181,7 @@ static int add_field(sse *f, const char *line, size_t len) {
     if (is(line, name_len, "id") && !memchr(value, 0, value_len)) {
         return set(&f->id, value, value_len);
     }
+    if (is(line, name_len, "retry")) set_retry(f, value, value_len);
     return 0;
 }
 
@@ -186,6 +204,12 @@ static int give(sse *f, llm_frame *frame) {
     return 1;
 }
 
+static int see_id(sse *f) {
+    bool is_known = llm_buffer_len(&f->id) == 0 && llm_buffer_len(&f->seen) == 0;
+    if (is_known || f->ending) return 0;
+    return set(&f->seen, llm_buffer_data(&f->id), llm_buffer_len(&f->id));
+}
+
 static int next_event(sse *f, llm_frame *frame) {
     const char *line;
     size_t len;
@@ -195,6 +219,8 @@ static int next_event(sse *f, llm_frame *frame) {
         if (len > 0) {
             rc = add_field(f, line, len);
             if (rc < 0) return rc;
+        } else if ((rc = see_id(f)) < 0) {
+            return rc;
         } else if (data_len(f) > 0) {
             return give(f, frame);
         } else {
@@ -216,6 +242,7 @@ static int sse_next(llm_framer *base, llm_frame *frame, llm_err *err) {
 
 /* The line and the event that have no end get one. */
 static int sse_finish(llm_framer *base, llm_frame *frame, llm_err *err) {
+    ((sse *)base)->ending = true;
     sse_feed(base, "\n\n", 2);
     return sse_next(base, frame, err);
 }
@@ -228,3 +255,9 @@ const llm_framer_type llm_sse_type = {
     .next = sse_next,
     .finish = sse_finish,
 };
+
+const llm_buffer *llm_sse_resumption(const llm_framer *base, uint32_t *retry_ms) {
+    const sse *f = (const sse *)base;
+    *retry_ms = f->retry_ms;
+    return &f->seen;
+}

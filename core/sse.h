@@ -4,8 +4,14 @@
 #ifndef LLM_SSE_H
 #define LLM_SSE_H
 
+#include <stdint.h>
+
 #include "framer.h"
 
 extern const llm_framer_type llm_sse_type;
+
+/* Where a stream that broke off is taken up again: the id of the last whole event (empty: none) and
+ * how long its sender wants us to wait before (0: not said). base: made by llm_sse_type. */
+const llm_buffer *llm_sse_resumption(const llm_framer *base, uint32_t *retry_ms);
 
 #endif

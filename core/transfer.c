@@ -8,6 +8,7 @@
 
 #include "framer.h"
 #include "http_private.h"
+#include "sse.h"
 
 enum {
     HIGH_WATER = 1 << 20, /* recorded but not yet taken: then the peer has to wait */
@@ -429,6 +430,11 @@ long llm_transfer_status(const llm_transfer *t) { return t->status; }
 const llm_buffer *llm_transfer_headers(const llm_transfer *t) { return &t->headers; }
 const llm_err *llm_transfer_error(const llm_transfer *t) { return &t->error; }
 bool llm_transfer_sent(const llm_transfer *t) { return t->sent; }
+
+const llm_buffer *llm_transfer_resumption(const llm_transfer *t, uint32_t *retry_ms) {
+    bool is_stream = t->framer && t->framer->type == &llm_sse_type;
+    return is_stream ? llm_sse_resumption(t->framer, retry_ms) : NULL;
+}
 
 const char *llm_transfer_phase(const llm_transfer *t) {
     if (t->over && !t->error.code) return "done";

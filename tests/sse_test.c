@@ -104,6 +104,33 @@ Test(sse, an_error_says_the_limit_and_is_final) {
     llm_framer_free(f);
 }
 
+/* An id counts with the blank line behind its event, and not with the end of the stream. */
+Test(sse, knows_where_a_stream_is_taken_up_again) {
+    static const struct {
+        const char *text, *id;
+        uint32_t retry_ms;
+    } rows[] = {
+        {"data: a\n\n", "", 0},
+        {"id: 1\ndata: a\n\n", "1", 0},
+        {"id: 1\n\nid: 2\nretry: 500\ndata: \n\nid: 3\ndata: a", "2", 500},
+        {"id: 1\n\nid\n\n", "", 0},
+        {"retry: 1\nretry: 2x\nretry:\nretry: 123456789\nretry: -1\n\n", "", 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        llm_framer *f = llm_framer_new("sse", 100, NULL);
+        llm_frame frame;
+        uint32_t retry_ms;
+        llm_framer_feed(f, rows[i].text, strlen(rows[i].text));
+        while (llm_framer_next(f, &frame, NULL) == 1) continue;
+        llm_framer_finish(f, &frame, NULL);
+        const llm_buffer *id = llm_sse_resumption(f, &retry_ms);
+        cr_assert_eq(llm_buffer_len(id), strlen(rows[i].id), "row %zu", i);
+        cr_assert(*rows[i].id == 0 || *rows[i].id == *llm_buffer_data(id), "row %zu", i);
+        cr_assert_eq(retry_ms, rows[i].retry_ms, "row %zu", i);
+        llm_framer_free(f);
+    }
+}
+
 /* Feeds "data: " and len times 'x' in chunks of 16 KiB; the length of the frame or an error. */
 static long long long_event(size_t len, size_t max_bytes) {
     static char chunk[16384];

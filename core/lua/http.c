@@ -224,6 +224,20 @@ static int transfer_sent(lua_State *L) {
     return 1;
 }
 
+static int push_resumption(lua_State *L, llm_transfer *t) {
+    uint32_t retry_ms = 0;
+    const llm_buffer *id = llm_transfer_resumption(t, &retry_ms);
+    size_t len = id ? llm_buffer_len(id) : 0;
+    if (!len) return 0;
+    lua_pushlstring(L, llm_buffer_data(id), len);
+    if (!retry_ms) return 1;
+    lua_pushnumber(L, retry_ms / 1e3);
+    return 2;
+}
+
+/* resumption() -> id of the last event of a stream, seconds to wait before it is taken up there */
+static int transfer_resumption(lua_State *L) { return show(L, push_resumption); }
+
 static int transfer_close(lua_State *L) {
     llm_transfer **slot = luaL_checkudata(L, 1, transfer_class);
     llm_transfer *t = *slot;
@@ -245,6 +259,7 @@ int llm_lua_http(lua_State *L) {
         {"headers", transfer_headers},
         {"phase", transfer_phase},
         {"sent", transfer_sent},
+        {"resumption", transfer_resumption},
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {

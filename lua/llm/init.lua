@@ -20,6 +20,7 @@ local parts = {
   parameters = { "llm.parameters" }, process = { "llm.process" },
   provider = { "llm.provider", "new" }, extend = { "llm.provider", "extend" },
   error = { "llm.error" }, log = { "llm.log" }, config = { "llm.config" },
+  mcp = { "llm.mcp", "new" }, mcp_server = { "llm.mcp.server", "run" },
   mock = { "llm.mock", "new" }, write = { "llm.output", "write" }, args = { "llm.args", "parse" },
   input = { "llm.args", "input" }, read = { "llm.args", "read" }, table = { "llm.table", "write" },
   text = { "llm.args", "text" }, is_terminal = { "llm.output", "is_terminal" },

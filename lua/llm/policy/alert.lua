@@ -49,22 +49,11 @@ end
 local deliveries = {} -- task -> true
 
 local function post(rule, body)
-  local http = require("llm.exchange").http_of {}
-  local lines = { "Content-Type: application/json\n" }
-  for name, value in pairs(rule.headers or {}) do
-    lines[#lines + 1] = assert(core.http.header_line(name, secret.resolve(value) or value))
-  end
-  local transfer, id = http:start({ method = "POST", url = rule.webhook, frame = "json",
-    headers = table.concat(lines), deadline = PATIENCE }, body)
-  if not transfer then return nil, id end
-  local kind, code, message
-  repeat
-    kind, code, message = transfer:next()
-    if not kind then task.wait(id) end
-  until kind == "end" or kind == "error"
-  local status = transfer:status()
-  transfer:close()
-  if kind == "error" then return nil, message or code end
+  local headers = { ["Content-Type"] = "application/json" }
+  for name, value in pairs(rule.headers or {}) do headers[name] = value end
+  local status, err = require("llm.http").fetch { method = "POST", url = rule.webhook,
+    headers = headers, body = body, deadline = PATIENCE }
+  if not status then return nil, err end
   return status >= 200 and status <= 299, "HTTP " .. status
 end
 

@@ -1,0 +1,213 @@
+--- Server: offers Lua functions to whatever started us, over standard input and output.
+-- @module llm.mcp.server
+local content = require "llm.mcp.content"
+local core = require "llm.core"
+local log = require "llm.log"
+local options = require "llm.options"
+local parents = require "llm.mcp.parent"
+local peers = require "llm.mcp.peer"
+local schema = require "llm.schema"
+local task = require "llm.task"
+local versions = require "llm.mcp.versions"
+
+local array_mt, codes = core.json.array_mt, peers.codes
+
+local known = {
+  name = "string", version = "string", instructions = "string", tools = "table",
+  resources = "table", prompts = "table",
+}
+local known_tool = { name = "string", description = "string", parameters = "any", run = "function" }
+local known_resource = { uri = "string", name = "string", description = "string", mime = "string",
+  read = "function" }
+local known_prompt = { name = "string", description = "string", arguments = "table",
+  get = "function" }
+
+local function problem(code, message) return nil, { code = code, message = message } end
+
+local function list_of(items, shape)
+  local list = setmetatable({}, array_mt)
+  for i, item in ipairs(items) do list[i] = shape(item) end
+  return list
+end
+
+-- --- tools ---------------------------------------------------------------------------------------
+
+local function failed(message)
+  return { content = content.blocks_of(tostring(message)), isError = true }
+end
+
+local function result_of(value, err)
+  if value == nil and err ~= nil then return failed(err) end
+  local blocks, structured = content.blocks_of(value)
+  return { content = blocks, structuredContent = structured }
+end
+
+local function call_tool(tools, params, call)
+  local tool = tools[params.name]
+  if not tool then
+    return problem(codes.params, ("there is no tool %q"):format(tostring(params.name)))
+  end
+  local arguments = params.arguments == nil and {} or params.arguments
+  if type(arguments) ~= "table" then return problem(codes.params, "arguments is no object") end
+  local ok, problems = tool.validator:validate(arguments)
+  if not ok then return failed("the arguments do not fit: " .. tostring(problems)) end
+  call.failed = failed -- what it raises is the model's to read
+  return result_of(tool.run(arguments, { progress = function(...) call:progress(...) end }))
+end
+
+local function offer_tools(methods, given)
+  local tools = {}
+  for i, tool in ipairs(given) do
+    local where = ("llm.mcp_server: tools[%d]"):format(i)
+    options.check(tool, known_tool, where)
+    if not tool.name or not tool.run then options.refuse(where, "name and run are needed") end
+    local parameters = tool.parameters or { type = "object" }
+    if type(parameters) == "string" then parameters = schema.parse(parameters) end
+    local validator, err = schema.compile(parameters)
+    if not validator then options.refuse(where, "parameters: " .. err.message) end
+    tools[tool.name] = { run = tool.run, validator = validator }
+    tools[i] = { name = tool.name, description = tool.description, inputSchema = parameters }
+  end
+  local list = list_of(tools, function(tool) return tool end)
+  methods["tools/list"] = function() return { tools = list } end
+  methods["tools/call"] = function(params, call) return call_tool(tools, params, call) end
+end
+
+-- --- resources and prompts -----------------------------------------------------------------------
+
+local function contents_of(resource, value)
+  local one = { uri = resource.uri, mimeType = resource.mime }
+  local is_text = not resource.mime or resource.mime:find("^text/") or resource.mime:find("json")
+  if is_text then one.text = value else one.blob = core.base64.encode(value) end
+  return { contents = { one } }
+end
+
+local function offer_resources(methods, given)
+  local by_uri = {}
+  for i, resource in ipairs(given) do
+    local where = ("llm.mcp_server: resources[%d]"):format(i)
+    options.check(resource, known_resource, where)
+    if not (resource.uri and resource.read) then
+      options.refuse(where, "uri and read are needed")
+    end
+    by_uri[resource.uri] = resource
+  end
+  local list = list_of(given, function(one)
+    return { uri = one.uri, name = one.name or one.uri, description = one.description,
+      mimeType = one.mime }
+  end)
+  methods["resources/list"] = function() return { resources = list } end
+  methods["resources/read"] = function(params)
+    local resource = by_uri[params.uri]
+    if not resource then return problem(-32002, "there is no resource " .. tostring(params.uri)) end
+    local value, err = resource.read(params.uri)
+    if value == nil then return problem(codes.internal, tostring(err)) end
+    return contents_of(resource, value)
+  end
+end
+
+local function messages_of(value)
+  if type(value) == "string" then value = { { role = "user", content = value } } end
+  local list = setmetatable({}, array_mt)
+  for i, message in ipairs(value) do
+    list[i] = { role = message.role, content = content.blocks_of(message.content)[1] }
+  end
+  return list
+end
+
+local function missing_argument(prompt, arguments)
+  for _, argument in ipairs(prompt.arguments or {}) do
+    if argument.required and arguments[argument.name] == nil then return argument.name end
+  end
+end
+
+local function offer_prompts(methods, given)
+  local by_name = {}
+  for i, prompt in ipairs(given) do
+    local where = ("llm.mcp_server: prompts[%d]"):format(i)
+    options.check(prompt, known_prompt, where)
+    if not prompt.name or not prompt.get then options.refuse(where, "name and get are needed") end
+    by_name[prompt.name] = prompt
+  end
+  local list = list_of(given, function(one)
+    return { name = one.name, description = one.description, arguments = one.arguments }
+  end)
+  methods["prompts/list"] = function() return { prompts = list } end
+  methods["prompts/get"] = function(params)
+    local prompt = by_name[params.name]
+    if not prompt then return problem(codes.params, "there is no such prompt") end
+    local arguments = params.arguments or {}
+    local missing = missing_argument(prompt, arguments)
+    if missing then return problem(codes.params, "the argument " .. missing .. " is missing") end
+    return { description = prompt.description, messages = messages_of(prompt.get(arguments)) }
+  end
+end
+
+-- --- the session ---------------------------------------------------------------------------------
+
+local offers = { tools = offer_tools, resources = offer_resources, prompts = offer_prompts }
+
+local function methods_of(opts)
+  local methods, capabilities = { ping = function() return {} end }, {}
+  for kind, offer in pairs(offers) do
+    if opts[kind] then
+      offer(methods, opts[kind])
+      capabilities[kind] = {}
+    end
+  end
+  function methods.initialize(params)
+    local version = params.protocolVersion
+    return { protocolVersion = versions.is_known(version) and version or versions[1],
+      capabilities = capabilities, instructions = opts.instructions,
+      serverInfo = { name = opts.name or "llmrun", version = opts.version or core.version } }
+  end
+  return methods
+end
+
+local function refuse(peer, text, id)
+  log.write("debug", peer.name, "no message: " .. text:sub(1, 100))
+  if id == nil then return peer:reject(core.json.null, codes.parse, "this is no JSON") end
+  peer:reject(id, codes.request, "this is no JSON-RPC message")
+end
+
+local function copy(jobs)
+  local list = {}
+  for _, job in pairs(jobs) do list[#list + 1] = job end
+  return list
+end
+
+-- Calls that are under way when the input ends are answered first, if somebody reads that.
+local function serve(peer, transport)
+  while transport:pump(nil, peer.receiver) do transport:park() end
+  local is_read = transport.lines:flush()
+  for _, job in pairs(copy(peer.calls)) do
+    if not is_read then job:cancel() end
+    while not job.done do task.wait(job) end
+  end
+  transport:drain()
+end
+
+--- Serves until the other side closes our input. Standard output is the protocol's: what the script
+-- prints meanwhile goes to standard error.
+-- @tparam table opts `name`, `version`, `instructions` (for the model), `tools` (a list of `{name,
+-- description, parameters, run(arguments, context)}`: `parameters` is a JSON Schema or a short
+-- notation; `run` returns a text, message parts or a table, and raises or returns `nil, message`
+-- when it failed; `context.progress(done, total, message)`), `resources` (a list of `{uri, name,
+-- description, mime, read(uri)}`), `prompts` (a list of `{name, description, arguments, get(
+-- arguments)}`: `get` returns a text or messages)
+-- @treturn true
+-- @treturn nil, err
+-- @usage llm.mcp_server { name = "dice", tools = { { name = "roll", description = "Rolls a die",
+--   parameters = "sides: integer", run = function(a) return math.random(a.sides) end } } }
+local function run(opts)
+  opts = options.check(opts, known, "llm.mcp_server")
+  local methods = methods_of(opts)
+  local transport, err = parents.new()
+  if not transport then return nil, err end
+  serve(peers.new { name = opts.name or "llmrun", transport = transport, methods = methods,
+    senseless = refuse, notified = function() end }, transport)
+  transport:close()
+  return true
+end
+
+return { run = run }
