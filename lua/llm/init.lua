@@ -25,7 +25,7 @@ local parts = {
   input = { "llm.args", "input" }, read = { "llm.args", "read" }, table = { "llm.table", "write" },
   text = { "llm.args", "text" }, is_terminal = { "llm.output", "is_terminal" },
   stop = { "llm.args", "stop" }, columns = { "llm.columns", "new" },
-  url = { "llm.url" }, schema = { "llm.schema" },
+  tool = { "llm.tool", "new" }, url = { "llm.url" }, schema = { "llm.schema" },
   cost = { "llm.cost" }, estimate_cost = { "llm.cost", "estimate" },
   models = { "llm.cost", "models" },
   metrics = { "llm.metrics", "snapshot" }, health = { "llm.health" },

@@ -17,4 +17,16 @@ function Later:stream_object(messages, opts)
   return require("llm.object_stream").stream(self, messages, opts)
 end
 
+--- Asks, runs the tools that the model calls, and asks again: see llm.tools.
+-- @treturn Response with `steps` and `messages`
+-- @treturn nil, err
+-- @usage local response = assert(client:run_tools("Is it raining?", { tools = { weather } }))
+function Later:run_tools(messages, opts) return require("llm.tools").run(self, messages, opts) end
+
+--- The same, and yields every event: see llm.tools.
+-- @usage for event in client:stream_tools(question, { tools = tools }) do print(event.type) end
+function Later:stream_tools(messages, opts)
+  return require("llm.tools").stream(self, messages, opts)
+end
+
 return Later

@@ -34,7 +34,7 @@ local function is_good(message)
   local content = message.content
   return type(content) == "string" and not is_blank(content)
     or message.role == "assistant" and message.tool_calls and type(content) ~= "table"
-    or message.role == "tool" and content == ""
+    or message.role == "tool" and type(content) == "string"
 end
 
 local function check(message, index)

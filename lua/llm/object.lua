@@ -10,6 +10,7 @@ local message = require "llm.message"
 local options = require "llm.options"
 local requests = require "llm.request"
 local schemas = require "llm.schema"
+local total = require "llm.total"
 local wire = require "llm.schema.wire"
 
 local modes = { "native", "tool", "prompt" }
@@ -219,26 +220,7 @@ local function ask_again(messages, response, problems)
   return list
 end
 
--- --- what all attempts took ----------------------------------------------------------------------
-
-local sums = { "prompt_tokens", "completion_tokens", "tokens_used", "response_time", "attempts" }
-
--- Adds what came before to a response.
-local function add(response, earlier)
-  if not earlier then return response end
-  for _, name in ipairs(sums) do
-    if response[name] and earlier[name] then response[name] = response[name] + earlier[name] end
-  end
-  local usage = {}
-  for name, count in pairs(earlier.usage or {}) do usage[name] = count end
-  for name, count in pairs(response.usage or {}) do
-    usage[name] = type(count) == "number" and count + (usage[name] or 0) or count
-  end
-  response.usage = usage
-  response.cost_estimate = response.cost_estimate and earlier.cost_estimate and
-    response.cost_estimate + earlier.cost_estimate
-  return response
-end
+-- --- asking --------------------------------------------------------------------------------------
 
 -- Gives the Response; or nil, an error, and whether anything came back before it.
 local function attempts(client, wanted, sent, messages)
@@ -246,10 +228,10 @@ local function attempts(client, wanted, sent, messages)
   for left = wanted.max_retries or MAX_RETRIES, 0, -1 do
     local response, err = client:generate_text(messages, sent)
     if not response then
-      if sum and err.partial then add(err.partial, sum) end
+      if sum and err.partial then total.add(err.partial, sum) end
       return nil, err, sum ~= nil
     end
-    sum = add(response, sum)
+    sum = total.add(response, sum)
     local problems, raw = read(plan, response)
     if not problems then return response end
     err = ending(response, raw)

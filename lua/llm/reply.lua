@@ -145,7 +145,7 @@ function Reply:next()
       self:settle()
       if self.err and not self.reported then
         self.reported = true
-        self.err.partial = self:response()
+        self.err.partial = self.err.partial or self:response()
         error(self.err, 0)
       end
       return nil

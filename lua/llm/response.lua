@@ -5,6 +5,7 @@
 -- attempts; and from the headers: request_id, rate_limit, headers. `tostring(response)` is its
 -- content.
 -- @module llm.response
+local json = require("llm.core").json
 local headers_of = require "llm.headers"
 
 local Response = {}
@@ -41,12 +42,26 @@ local function new(fields)
   return setmetatable(fields, Response)
 end
 
+-- Arguments that are no JSON object cannot go back: most providers want them decoded.
+local function sendable(calls)
+  local list, is_same = {}, true
+  for i, call in ipairs(calls) do
+    list[i] = call
+    if type(json.decode(call.arguments)) ~= "table" then
+      list[i], is_same = { id = call.id, name = call.name, arguments = "{}" }, false
+    end
+  end
+  return is_same and calls or list
+end
+
 --- The message that continues a conversation: content, tool calls and the provider's own state.
+-- Arguments of a call that are no JSON object are `{}` in it.
 -- @treturn table
 -- @usage messages[#messages + 1] = response:message()
 function Response:message()
   return {
-    role = "assistant", content = self.content, tool_calls = self.tool_calls, opaque = self.opaque,
+    role = "assistant", content = self.content, opaque = self.opaque,
+    tool_calls = self.tool_calls and sendable(self.tool_calls),
   }
 end
 

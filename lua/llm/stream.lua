@@ -27,15 +27,22 @@ local function next_text(self)
   return value
 end
 
-local function next_event(self)
-  local reply = self.reply or open(self)
-  local kind, value = reply:next()
-  if not kind then return nil end
+--- An event of a reply as a table.
+-- @tparam string kind what Reply:next gives
+-- @param value
+-- @treturn table
+local function event_of(kind, value)
   if kind == "finish" then return { type = kind, reason = value } end
   if type(value) ~= "table" then return { type = kind, text = value } end
   local event = { type = kind }
   for key, item in pairs(value) do event[key] = item end
   return event
+end
+
+local function next_event(self)
+  local reply = self.reply or open(self)
+  local kind, value = reply:next()
+  return kind and event_of(kind, value)
 end
 
 --- What has come so far, and all of it after the loop.
@@ -62,4 +69,4 @@ local function events(client, request)
   return next_event, stream, nil, stream
 end
 
-return { texts = texts, events = events }
+return { texts = texts, events = events, event = event_of }

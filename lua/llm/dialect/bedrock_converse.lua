@@ -63,7 +63,8 @@ local read_delta = {
 local rebuild = {
   text = function(_, text) return text ~= "" and { text = text } or nil end,
   tool = function(block, text)
-    local input = text ~= "" and json.decode(text) or json.decode("{}")
+    local input = json.decode(text)
+    if type(input) ~= "table" then input = {} end
     return { toolUse = { toolUseId = block.id, name = block.name, input = input } }
   end,
   reasoning = function(block, text)
