@@ -3,15 +3,25 @@
 local options = require "llm.options"
 local system = require("llm.core").system
 
-local function print_help(spec)
-  local lines = { "usage: llmrun " .. spec.usage, "", spec.about, "" }
-  for _, option in ipairs(spec) do
+--- One line for each option.
+-- @tparam table spec as for parse
+-- @treturn table list of strings
+local function explain(spec)
+  local lines = {}
+  for i, option in ipairs(spec) do
     local name = (option.short and "-" .. option.short .. ", " or "    ") .. "--" .. option[1] ..
       (option.value and " " .. option.value or "")
-    lines[#lines + 1] = ("  %-26s %s"):format(name, option[2])
+    lines[i] = ("  %-26s %s"):format(name, option[2])
   end
-  lines[#lines + 1] = ("  %-26s %s"):format("-h, --help", "this text")
-  print(table.concat(lines, "\n"))
+  return lines
+end
+
+local help = { "help", "this text", short = "h" }
+
+local function print_help(spec)
+  print(("usage: llmrun %s\n\n%s\n"):format(spec.usage, spec.about))
+  print(table.concat(explain(spec), "\n"))
+  print(explain({ help })[1])
 end
 
 local function stop(code, text)
@@ -19,7 +29,10 @@ local function stop(code, text)
   error({ exit = code }, 0)
 end
 
-local function index_of(spec)
+--- Where the options of a description are found.
+-- @tparam table spec as for parse
+-- @treturn table `"--name"` and `"-n"` -> option
+local function index(spec)
   local known = {}
   for _, option in ipairs(spec) do
     known["--" .. option[1]] = option
@@ -49,7 +62,7 @@ end
 -- @usage local args = llm.args({ usage = "greet [options]", about = "Greets.",
 --   { "model", "who greets", short = "m", value = "MODEL" } }, arg)
 local function parse(spec, list)
-  local known, found = index_of(spec), {}
+  local known, found = index(spec), {}
   for _, option in ipairs(spec) do found[option[1]:gsub("-", "_")] = option.default end
   local i, plain = 1, false
   while list[i] do
@@ -139,4 +152,5 @@ local function input(args)
   return table.concat(texts, "\n")
 end
 
-return { parse = parse, open = open, read = read, text = text, input = input, stop = stop }
+return { parse = parse, explain = explain, index = index, help = help, open = open,
+  read = read, text = text, input = input, stop = stop }

@@ -1,6 +1,7 @@
 --- The command line of llmrun: finds the script, runs it, turns errors into one line and an exit
 -- code.
 -- @module llm.cli
+local args = require "llm.args"
 
 local usage = [[
 usage: llmrun [options] SCRIPT.lua [arguments]    run a script
@@ -9,16 +10,7 @@ usage: llmrun [options] SCRIPT.lua [arguments]    run a script
        llmrun [options] -e CODE [arguments]       run a line of Lua
        llmrun [options] -                         run a script from standard input
 
-  -m, --model MODEL    model, or provider/model (default: LLM_DEFAULT_MODEL)
-  -p, --prompt TEXT    print the answer to a prompt as it comes
-  -e, --execute CODE   run CODE; llm is already there
-      --config FILE    configuration (default: ~/.config/llmrun/config.lua)
-      --log LEVEL      debug, info, warn (default), error or off
-      --dry-run        print the request as a curl command and send nothing
-      --record FILE    keep every request and its reply in FILE
-      --replay FILE    answer from FILE; nothing is sent, no key is needed
-  -h, --help           this text; llmrun NAME --help for a script's own
-  -V, --version        version of llmrun and of its libraries
+%s
 
 Scripts:
 %s
@@ -26,6 +18,22 @@ Keys: OPENAI_API_KEY and so on. Without any key and without a local server a bui
 Exit codes: 0 ok, 1 script error, 2 usage, 3 authentication, 4 rate limit or quota, 5 timeout,
   6 provider, 7 network, 8 content filter, 9 budget, 10 schema, 11 truncated, 13 part of a batch
   failed, 130 interrupted, 141 closed pipe]]
+
+-- In the form of llm.args.
+local command = {
+  { "model", "model, or provider/model (default: LLM_DEFAULT_MODEL)", short = "m",
+    value = "MODEL" },
+  { "prompt", "print the answer to a prompt as it comes", short = "p", value = "TEXT" },
+  { "execute", "run CODE; llm is already there", short = "e", value = "CODE" },
+  { "config", "configuration (default: ~/.config/llmrun/config.lua)", value = "FILE" },
+  { "log", "debug, info, warn (default), error or off", value = "LEVEL" },
+  { "dry-run", "print the request as a curl command and send nothing" },
+  { "record", "keep every request and its reply in FILE", value = "FILE" },
+  { "replay", "answer from FILE; nothing is sent, no key is needed", value = "FILE" },
+  { "completion", "print what completes words in bash or zsh", value = "SHELL" },
+  { "help", "this text; llmrun NAME --help for a script's own", short = "h" },
+  { "version", "version of llmrun and of its libraries", short = "V" },
+}
 
 local exit_codes = {
   authentication = 3, permission = 3, rate_limit = 4, quota = 4, timeout = 5,
@@ -41,16 +49,6 @@ local advice = {
   provider_unavailable = "try again later", truncated = "try again",
 }
 
-local takes_value = {
-  ["-m"] = "model", ["--model"] = "model", ["-p"] = "prompt", ["--prompt"] = "prompt",
-  ["-e"] = "code", ["--execute"] = "code", ["--config"] = "config", ["--log"] = "log",
-  ["--record"] = "record", ["--replay"] = "replay",
-}
-local flags = {
-  ["-h"] = "help", ["--help"] = "help", ["-V"] = "version", ["--version"] = "version",
-  ["--dry-run"] = "dry_run",
-}
-
 local function complain(text)
   io.stderr:write("llmrun: ", text, "\n")
   return 2
@@ -58,22 +56,23 @@ end
 
 -- Options stand before the script; what follows it is the script's.
 local function parse(argv)
-  local opts, i = {}, 1
+  local opts, known, i = {}, args.index(command), 1
   while argv[i] do
     local word = argv[i]
     local long, value = word:match("^(%-%-[%w-]+)=(.*)$")
-    local name = takes_value[long or word]
-    if flags[word] then
-      opts[flags[word]] = true
-    elseif name then
+    local option = known[long or word]
+    local name = option and option[1]:gsub("-", "_")
+    if option and option.value then
       if not long then
         i = i + 1
         value = argv[i]
       end
       if not value then return nil, word .. " needs a value; try llmrun --help" end
       opts[name] = value
+    elseif option and not long then
+      opts[name] = true
     elseif word == "-" or word:sub(1, 1) ~= "-" then
-      if not opts.code and not opts.prompt then
+      if not opts.execute and not opts.prompt then
         opts.script = word
         i = i + 1
       end
@@ -132,7 +131,7 @@ end
 
 local function chunk_of(opts)
   if opts.prompt then return function() ask(opts.prompt) end end
-  if opts.code then return load(opts.code, "=-e", "t") end
+  if opts.execute then return load(opts.execute, "=-e", "t") end
   return load_script(opts.script)
 end
 
@@ -172,7 +171,15 @@ local function help()
   for i, script in ipairs(require("llm.describe").scripts(load_script)) do
     lines[i] = ("  %-14s %s\n"):format(script.name, script.summary)
   end
-  print(usage:format(table.concat(lines)))
+  print(usage:format(table.concat(args.explain(command), "\n"), table.concat(lines)))
+  return 0
+end
+
+local function complete(shell)
+  local text, problem = require("llm.completion").text(shell, command,
+    require("llm.describe").scripts(load_script))
+  if not text then return complain(problem) end
+  io.write(text)
   return 0
 end
 
@@ -214,7 +221,8 @@ return function(argv, signalled)
   if not opts then return complain(problem) end
   if opts.help then return help() end
   if opts.version then return versions() or 0 end
-  if not (opts.script or opts.code or opts.prompt) then
+  if opts.completion then return complete(opts.completion) end
+  if not (opts.script or opts.execute or opts.prompt) then
     return complain("nothing to run; try llmrun --help")
   end
   problem = configure(opts)

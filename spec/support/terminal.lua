@@ -62,7 +62,7 @@ function terminal.start(command, opts)
       local control = key:match("^%^(%a)")
       if control then os.execute(tmux .. "send-keys C-" .. control:lower()) end
       local text = control and key:sub(3) or key
-      if text ~= "" then os.execute(tmux .. "send-keys -l " .. process.quote(text)) end
+      if text ~= "" then os.execute(tmux .. "send-keys -l -- " .. process.quote(text)) end
     end
   end
 
