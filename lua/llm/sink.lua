@@ -72,6 +72,8 @@ function Sink:tool_call(index, id, name)
     call = { index = index, pieces = {} }
     self.calls[index] = call
   end
+  if id == "" then id = nil end
+  if name == "" then name = nil end
   call.id, call.name = call.id or id, call.name or name
   push(self, "tool_call", { index = index, id = call.id, name = call.name })
 end
@@ -156,6 +158,14 @@ function Sink:complete()
   self.transfer:expect_end()
 end
 
+-- Results find their call by its id, so no two are the same.
+local function own_id(id, number, taken)
+  if not id or taken[id] then id = "call_" .. number end
+  while taken[id] do id = id .. "_" end
+  taken[id] = true
+  return id
+end
+
 --- The tool calls so far, in the order of their indexes.
 -- @treturn table|nil list of {id, name, arguments}
 function Sink:tool_calls()
@@ -163,12 +173,12 @@ function Sink:tool_calls()
   local order = {}
   for index in pairs(self.calls) do order[#order + 1] = index end
   table.sort(order)
-  local list = {}
+  local list, taken = {}, {}
   for i, index in ipairs(order) do
     local call = self.calls[index]
     local arguments = table.concat(call.pieces)
     list[i] = {
-      id = call.id or "call_" .. i, name = call.name,
+      id = own_id(call.id, i, taken), name = call.name,
       arguments = arguments == "" and "{}" or arguments,
     }
   end

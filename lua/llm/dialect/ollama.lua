@@ -52,8 +52,10 @@ local function encode_messages(messages)
     local calls, problem
     if source.tool_calls then calls, problem = encode_calls(source.tool_calls, names) end
     if problem then return nil, problem end
+    local thoughts = calls and source.opaque and source.opaque.ollama
     list[i] = {
       role = source.role, content = content, images = images, tool_calls = calls,
+      thinking = thoughts and table.concat(thoughts),
       tool_call_id = source.tool_call_id, tool_name = names[source.tool_call_id],
     }
   end
@@ -124,7 +126,10 @@ local function decode_event(event, reply)
   end
   if type(data.model) == "string" then reply:model(data.model) end
   local message = table_or_empty(data.message)
-  if type(message.thinking) == "string" then reply:reasoning(message.thinking) end
+  if type(message.thinking) == "string" then
+    reply:reasoning(message.thinking)
+    reply:opaque("ollama", message.thinking) -- a model that acts goes on with what it thought
+  end
   if type(message.content) == "string" then reply:text(message.content) end
   decode_calls(message.tool_calls, reply)
   if data.done == true then

@@ -15,7 +15,9 @@ local server = require "llm.dialect.openai_chat_server"
 local json = core.json
 local null = json.null
 
-local function string_or_nil(value) return type(value) == "string" and value or nil end
+local function string_or_nil(value)
+  return type(value) == "string" and value ~= "" and value or nil
+end
 local function table_or_empty(value) return type(value) == "table" and value or {} end
 
 local finish_reasons = {
@@ -41,11 +43,25 @@ local function decode_usage(usage, reply)
   }
 end
 
+-- Where the call of an index stands. Some servers number every call 0, or none: there another name
+-- with another id is another call.
+local function place_of(index, id, name, reply)
+  local places = reply.state.places or { ids = {}, last = 0 }
+  reply.state.places = places
+  local place = places[index] or index
+  local known = places.ids[place]
+  if id and name and known and known ~= id then place = places.last + 1 end
+  places[index], places.last = place, math.max(place, places.last)
+  places.ids[place] = places.ids[place] or id
+  return place
+end
+
 local function decode_tool_calls(calls, reply)
   for position, call in ipairs(calls) do
-    local index = type(call.index) == "number" and call.index + 1 or position
     local called = table_or_empty(call["function"])
     local id, name = string_or_nil(call.id), string_or_nil(called.name)
+    local index = type(call.index) == "number" and call.index + 1 or position
+    index = place_of(index, id, name, reply)
     if id or name then reply:tool_call(index, id, name) end
     if type(called.arguments) == "string" and called.arguments ~= "" then
       reply:tool_arguments(index, called.arguments)
