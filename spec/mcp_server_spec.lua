@@ -159,6 +159,28 @@ describe("llm.mcp_server", function()
     end)
   end)
 
+  it("is looked at by hand with llmrun mcp", function()
+    if _VERSION ~= "Lua 5.4" then return end -- as all specs of the command
+    local function run(...)
+      local words = { process.llmrun, "mcp" }
+      for _, word in ipairs { ... } do words[#words + 1] = word end
+      for _, word in ipairs { "--", command[1], command[2] } do words[#words + 1] = word end
+      return process.run(words)
+    end
+    local listed = llm.json.decode(run("--json").stdout)
+    assert.equal(13, #listed)
+    assert.same({ kind = "tool", name = "add", about = "Adds two numbers" }, listed[1])
+    assert.same({ kind = "resource", name = "kit://text" }, listed[11])
+    assert.equal('{"sum":3}\n', run("--call=add", "--arguments", '{"a":1,"b":2}').stdout)
+    assert.equal("a dot\n[image image/png, 5 bytes]\n", run("-c", "draw").stdout)
+    local done = run("-c", "add")
+    assert.equal(2, done.code)
+    assert.match("lacks the propert", done.stderr)
+    for _, words in ipairs { { "-c", "none" }, { "-a", "[1" }, { "-a", "1" } } do
+      assert.equal(2, run((table.unpack or unpack)(words)).code) -- luacheck: ignore
+    end
+  end)
+
   it("refuses misuse", function()
     for opts, message in pairs {
       [{ tools = { { name = "x" } } }] = "name and run are needed",

@@ -85,7 +85,7 @@ describe("every script, installed,", function()
 
   it("is known to this spec", function()
     local known = { batch = true, bench = true, compare = true, ["adapter-test"] = true,
-      embed = true } -- the first four have specs of their own
+      mcp = true, embed = true } -- the first five have specs of their own
     for _, case in ipairs(cases) do known[case[1]] = true end
     for _, name in ipairs(require "llm.scripts") do assert.is_true(known[name], name) end
   end)

@@ -13,6 +13,7 @@ return {
   "describe-task",
   "embed",
   "extract",
+  "mcp",
   "models",
   "prices",
   "rewrite",

@@ -178,7 +178,7 @@ local function tool_of(session, tool)
     run = function(arguments)
       local value, err = session:call(name, arguments)
       if value == nil then error(err, 0) end
-      return value
+      return content.told(value)
     end,
   }
 end
@@ -211,6 +211,7 @@ function Session:list(field)
   self.lists[capability] = kept
   if kept[field] then return kept[field] end
   local list, err = pages(self, methods[field], field)
+  if err and err.code == peers.codes.method then list, err = {}, nil end
   kept[field] = list
   return list, err
 end

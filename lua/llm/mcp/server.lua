@@ -97,6 +97,9 @@ local function offer_resources(methods, given)
       mimeType = one.mime }
   end)
   methods["resources/list"] = function() return { resources = list } end
+  methods["resources/templates/list"] = function()
+    return { resourceTemplates = setmetatable({}, array_mt) }
+  end
   methods["resources/read"] = function(params)
     local resource = by_uri[params.uri]
     if not resource then return problem(-32002, "there is no resource " .. tostring(params.uri)) end

@@ -1,0 +1,40 @@
+-- Shows what an MCP server offers, and calls one of its tools by hand.
+-- Shows: llm.mcp, a table for people and programs.
+local llm = require "llm"
+
+local args = llm.args({
+  usage = "mcp [options] [-- PROGRAM [ARGUMENT...]]",
+  about = "Starts an MCP server and lists its tools, resources and prompts, or calls a tool.\n" ..
+    "llmrun mcp -- npx -y @modelcontextprotocol/server-filesystem .",
+  { "url", "a server to reach over HTTP, in place of PROGRAM", short = "u", value = "URL" },
+  { "call", "call this tool", short = "c", value = "TOOL" },
+  { "arguments", "its arguments, a JSON object", short = "a", value = "JSON", default = "{}" },
+  { "json", "print the lists as JSON" },
+}, arg)
+
+local arguments, problem = llm.json.decode(args.arguments)
+if type(arguments) ~= "table" then
+  llm.stop(2, "--arguments must be a JSON object" .. (problem and ": " .. problem or ""))
+end
+if not args[1] == not args.url then llm.stop(2, "give a PROGRAM or --url; try --help") end
+
+local session, err = llm.mcp { url = args.url, command = args[1] and { table.unpack(args) } or nil }
+if not session then error(err, 0) end
+
+if args.call then
+  local tool
+  for _, one in ipairs(assert(session:tools())) do tool = one.name == args.call and one or tool end
+  if not tool then llm.stop(2, ("there is no tool %q"):format(args.call)) end
+  local value = tool.run(arguments)
+  print(type(value) == "string" and value or llm.json.encode(value))
+else
+  local rows = {}
+  for _, kind in ipairs { "tools", "resources", "resource_templates", "prompts" } do
+    for _, one in ipairs(assert(session[kind](session))) do
+      rows[#rows + 1] = { kind = kind:gsub("s$", ""):gsub("_", " "),
+        name = one.uri or one.uriTemplate or one.name, about = one.description or one.title }
+    end
+  end
+  llm.table(rows, { { "kind" }, { "name" }, { "about", cut = true } }, { json = args.json })
+end
+session:close()
