@@ -16,7 +16,7 @@ local arguments, problem = llm.json.decode(args.arguments)
 if type(arguments) ~= "table" then
   llm.stop(2, "--arguments must be a JSON object" .. (problem and ": " .. problem or ""))
 end
-if not args[1] == not args.url then llm.stop(2, "give a PROGRAM or --url; try --help") end
+if (args[1] == nil) == (args.url == nil) then llm.stop(2, "give a PROGRAM or --url; try --help") end
 
 local session, err = llm.mcp { url = args.url, command = args[1] and { table.unpack(args) } or nil }
 if not session then error(err, 0) end
