@@ -86,11 +86,10 @@ uint64_t llm_bpe_cuts(const llm_vocab *v, const uint8_t *p, size_t len) {
             continue;
         }
         const uint8_t *second = p + at + 3; /* no branches: where words end nobody can guess */
-        uint32_t bit = llm_vocab_cut_bit(three_bytes(p + at), three_bytes(second));
-        uint64_t uncut = (v->cuts[bit / 64] >> bit % 64) | (v->uncut_leads >> (*second & 15));
+        uint64_t spans = llm_vocab_spans(v, three_bytes(p + at), three_bytes(second));
         uint64_t is_wide = *second >> 4 == 0xE;
         at += 3;
-        cuts |= (~uncut & is_wide) << at;
+        cuts |= (~spans & is_wide) << at;
     }
     return cuts;
 }

@@ -17,7 +17,8 @@ enum {
     LLM_VOCAB_LONGEST = 128,          /* no token of any vocabulary is longer */
     LLM_VOCAB_BUCKET = 4,             /* slots of one cache line */
     LLM_VOCAB_BLOCK = 128,            /* code points of one block of the class table */
-    LLM_VOCAB_CUT_BITS = 20,          /* log2 of the number of bits in the cut filter, */
+    LLM_VOCAB_PAIR_BITS = 19,         /* log2 of the number of bits of pairs and of */
+    LLM_VOCAB_JOINT_BITS = 16,        /* joints */
     LLM_VOCAB_FILTER_WORDS = 1 << 16, /* of 64 bits */
     LLM_VOCAB_RANK_SHIFT = 44,        /* above the five bytes and the length in llm_slot.high */
 };
@@ -59,19 +60,18 @@ typedef struct llm_parts {
 typedef struct llm_vocab_head {
     uint32_t magic, n_ranks;
     uint32_t bucket_bits, long_bits; /* log2 of the number of buckets and of long slots */
-    uint32_t uncut_leads;            /* bit i: never cut before a character that starts with E0+i */
-    uint32_t slots, longs, parts, starts, bytes, cuts, filter, class_index, class_blocks;
+    uint32_t slots, longs, parts, starts, bytes, pairs, joints, filter, class_index, class_blocks;
 } llm_vocab_head;
 
 typedef struct llm_vocab {
     uint32_t n_ranks; /* ranks from here on are not part of this vocabulary */
-    uint32_t bucket_bits, long_bits, uncut_leads;
+    uint32_t bucket_bits, long_bits;
     const llm_slot *slots;
     const llm_long_slot *longs;
     const llm_parts *parts;
     const uint32_t *starts; /* n_ranks + 1 offsets in bytes */
     const uint8_t *bytes;
-    const uint64_t *cuts;
+    const uint64_t *pairs, *joints;
     const uint64_t *filter;
     const uint8_t *class_index, *class_blocks;
 } llm_vocab;
@@ -171,10 +171,18 @@ static inline unsigned llm_vocab_filter(const llm_vocab *v, uint64_t hash) {
     return (word >> (hash & 63) & 1) | (word >> (hash >> 6 & 63) & 1) << 1;
 }
 
-/* Where the pair of two three-byte characters stands in the cut filter: a clear bit says that no
- * token spans the boundary between them, so that no merge can cross it. */
-static inline uint32_t llm_vocab_cut_bit(uint32_t first, uint32_t second) {
-    return (first * 0x9E3779B1u ^ second * 0x85EBCA6Bu) * 0xC2B2AE35u >> (32 - LLM_VOCAB_CUT_BITS);
+/* Where two three-byte characters that some token holds both of are noted, */
+static inline uint32_t llm_vocab_pair(uint32_t first, uint32_t second) {
+    return (first * 0x9E3779B1u ^ second * 0x85EBCA6Bu) * 0xC2B2AE35u >> (32 - LLM_VOCAB_PAIR_BITS);
+}
+/* and where those that some token holds parts of: the last byte of first, two of second. */
+static inline uint32_t llm_vocab_joint(uint32_t first, uint32_t second) {
+    return (first & 0x3F) << 10 | second >> 6;
+}
+/* Bit 0: a token may span the boundary between these two. If not, no merge can cross it. */
+static inline uint64_t llm_vocab_spans(const llm_vocab *v, uint32_t first, uint32_t second) {
+    uint32_t pair = llm_vocab_pair(first, second), joint = llm_vocab_joint(first, second);
+    return v->pairs[pair / 64] >> pair % 64 | v->joints[joint / 64] >> joint % 64;
 }
 
 /* The hashes of the long table, for the compiler and for vocab.c. */

@@ -9,7 +9,7 @@
 #include "../../tokenizer/vocab.h"
 #include "sha256.h"
 
-enum { CODE_POINTS = 0x110000, MAX_RANKS = 1 << 18, MAX_PAIRS = 1 << 17 };
+enum { CODE_POINTS = 0x110000, MAX_RANKS = 1 << 18 };
 #define UNUSED 0xFFFFFFu
 
 static const char *const PUBLISHED[][2] = {
@@ -19,12 +19,12 @@ static const char *const PUBLISHED[][2] = {
 };
 
 typedef struct tables {
-    uint32_t n_ranks, n_long, uncut_leads;
+    uint32_t n_ranks, n_long;
     llm_parts parts[MAX_RANKS];
     uint32_t starts[MAX_RANKS + 1];
     uint8_t bytes[1 << 21];
     uint8_t classes[CODE_POINTS];
-    uint64_t cuts[(1 << LLM_VOCAB_CUT_BITS) / 64];
+    uint64_t pairs[(1 << LLM_VOCAB_PAIR_BITS) / 64], joints[(1 << LLM_VOCAB_JOINT_BITS) / 64];
     uint64_t filter[LLM_VOCAB_FILTER_WORDS];
 } tables;
 
@@ -128,9 +128,9 @@ static void read_classes(tables *t, const char *path) {
     fclose(file);
 }
 
-/* The set of three-byte characters first, first + step, … (count of them). */
+/* Three-byte characters: as many as count, that are equal in what first shows of them. */
 typedef struct codes {
-    uint32_t first, step, count;
+    uint32_t first, count;
 } codes;
 
 /* Which three-byte characters may end in the bytes before p[at]. */
@@ -139,36 +139,34 @@ static codes codes_before(const uint8_t *p, size_t at) {
     while (more < at && more < 3 && (p[at - 1 - more] & 0xC0) == 0x80) more++;
     uint32_t low = 0;
     for (size_t i = 0; i < more; i++) low |= (uint32_t)(p[at - 1 - i] & 0x3F) << 6 * i;
-    if (more == at && more == 1) return (codes){low, 1 << 6, 1 << 10};
-    if (more == at && more == 2) return (codes){low, 1 << 12, 1 << 4};
+    if (more == at && more == 1) return (codes){low, 1 << 10};
+    if (more == at && more == 2) return (codes){low, 1 << 4};
     if (more == 2 && p[at - 3] >> 4 == 0xE) {
-        return (codes){(uint32_t)(p[at - 3] & 15) << 12 | low, 1, 1};
+        return (codes){(uint32_t)(p[at - 3] & 15) << 12 | low, 1};
     }
-    return (codes){0, 0, 0};
+    return (codes){0, 0};
 }
 
 /* Which three-byte characters may begin with the bytes from p[0] on. */
 static codes codes_after(const uint8_t *p, size_t len) {
-    if (p[0] >> 4 != 0xE) return (codes){0, 0, 0};
+    if (p[0] >> 4 != 0xE) return (codes){0, 0};
     uint32_t code = (uint32_t)(p[0] & 15) << 12;
-    if (len == 1) return (codes){code, 1, 1 << 12};
+    if (len == 1) return (codes){code, 1 << 12};
     code |= (uint32_t)(p[1] & 0x3F) << 6;
-    if (len == 2) return (codes){code, 1, 1 << 6};
-    return (codes){code | (p[2] & 0x3F), 1, 1};
+    if (len == 2) return (codes){code, 1 << 6};
+    return (codes){code | (p[2] & 0x3F), 1};
 }
+
+static void set_bit(uint64_t *bits, uint32_t at) { bits[at / 64] |= (uint64_t)1 << at % 64; }
 
 static void mark_span(tables *t, const uint8_t *p, size_t at, size_t len) {
     codes before = codes_before(p, at), after = codes_after(p + at, len - at);
-    if ((uint64_t)before.count * after.count > MAX_PAIRS) {
-        t->uncut_leads |= 1u << (p[at] & 15);
+    if (before.count == 1 && after.count == 1) {
+        set_bit(t->pairs, llm_vocab_pair(before.first, after.first));
         return;
     }
-    for (uint32_t i = 0; i < before.count; i++) {
-        for (uint32_t j = 0; j < after.count; j++) {
-            uint32_t bit =
-                llm_vocab_cut_bit(before.first + i * before.step, after.first + j * after.step);
-            t->cuts[bit / 64] |= (uint64_t)1 << bit % 64;
-        }
+    for (uint32_t i = 0; before.count && i < after.count; i++) {
+        set_bit(t->joints, llm_vocab_joint(before.first, after.first + i));
     }
 }
 
@@ -315,8 +313,7 @@ static void write_tables(const tables *t, const char *path) {
     llm_vocab_head head = {.magic = LLM_VOCAB_MAGIC,
         .n_ranks = t->n_ranks,
         .bucket_bits = bits,
-        .long_bits = long_bits,
-        .uncut_leads = t->uncut_leads};
+        .long_bits = long_bits};
     FILE *file = fopen(path, "wb");
     if (!file) stop("cannot be written", path);
     put(file, &head, sizeof head);
@@ -325,7 +322,8 @@ static void write_tables(const tables *t, const char *path) {
     head.parts = put(file, t->parts, t->n_ranks * sizeof *t->parts);
     head.starts = put(file, t->starts, (t->n_ranks + 1) * sizeof *t->starts);
     head.bytes = put(file, t->bytes, t->starts[t->n_ranks]);
-    head.cuts = put(file, t->cuts, sizeof t->cuts);
+    head.pairs = put(file, t->pairs, sizeof t->pairs);
+    head.joints = put(file, t->joints, sizeof t->joints);
     head.filter = put(file, t->filter, sizeof t->filter);
     head.class_blocks = put(file, blocks, fill_blocks(t, index, blocks) * LLM_VOCAB_BLOCK);
     head.class_index = put(file, index, sizeof index);
