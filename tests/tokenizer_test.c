@@ -182,7 +182,7 @@ Test(split, cuts_where_the_patterns_do) {
                                                         : llm_split_gpt2;
         guarded g = guard_text(SPLIT[i].text, strlen(SPLIT[i].text));
         const uint8_t *p = (const uint8_t *)g.text;
-        llm_cursor c = {.at = p, .end = p + strlen(SPLIT[i].text), .piece_end = p};
+        llm_cursor c = {.at = p, .end = p + strlen(SPLIT[i].text), .stop = p};
         char pieces[100] = "";
         llm_span span;
         while (split(&v, &c, &span, 1)) {

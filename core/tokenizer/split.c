@@ -2,6 +2,7 @@
  * \s, \p{…} and (?i) are those of Unicode 16, as in Rust's regex: (?i:'s) takes in U+017F. */
 #include "split.h"
 
+#include "ascii.h"
 #include "bpe.h"
 
 enum { END_OF_TEXT = LLM_CLASS_NEWLINE + 1 }; /* one class more; in none of the sets below */
@@ -94,18 +95,6 @@ static ALWAYS_INLINE const uint8_t *skip_letters(
     return skip(t, skip_han(t, p), set);
 }
 
-/* 's|'t|'re|'ve|'m|'ll|'d at p: its end, or p. fold is the bit that tells capitals apart where the
- * pattern does not care for them, else 0. */
-static inline const uint8_t *contraction(const text *t, const uint8_t *p, unsigned fold) {
-    if (t->end - p < 2 || *p != '\'') return p;
-    unsigned first = p[1] | fold, second = t->end - p > 2 ? p[2] | fold : 0;
-    if (first == 's' || first == 't' || first == 'm' || first == 'd') return p + 2;
-    if (second == 'e' && (first == 'r' || first == 'v')) return p + 3;
-    if (second == 'l' && first == 'l') return p + 3;
-    if (fold && t->end - p > 2 && p[1] == 0xC5 && p[2] == 0xBF) return p + 3; /* U+017F */
-    return p;
-}
-
 /* \p{N}{1,3} */
 static inline const uint8_t *three_numbers(text *t, const uint8_t *p) {
     const uint8_t *next = p;
@@ -127,7 +116,7 @@ static inline const uint8_t *white(text *t, const uint8_t *start, unsigned newli
 
 /* '(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
 static ALWAYS_INLINE const uint8_t *piece_gpt2(text *t, const uint8_t *p) {
-    const uint8_t *end = contraction(t, p, 0), *next = p;
+    const uint8_t *end = p + llm_ascii_contraction(p, t->end, 0), *next = p;
     if (end > p) return end;
     const uint8_t *run = *p == ' ' ? p + 1 : p;
     unsigned class = peek(t, run, &next);
@@ -140,7 +129,7 @@ static ALWAYS_INLINE const uint8_t *piece_gpt2(text *t, const uint8_t *p) {
 /* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
  * \s*[\r\n]+|\s+(?!\S)|\s+ */
 static ALWAYS_INLINE const uint8_t *piece_cl100k(text *t, const uint8_t *p) {
-    const uint8_t *end = contraction(t, p, 0x20), *next = p, *after = p;
+    const uint8_t *end = p + llm_ascii_contraction(p, t->end, 0x20), *next = p, *after = p;
     if (end > p) return end;
     unsigned class = peek(t, p, &next);
     if (is_in(LETTERS, class)) return skip_letters(t, next, LETTERS, 0x20);
@@ -181,7 +170,7 @@ static ALWAYS_INLINE const uint8_t *word_o200k(
     /* a mark is a prefix as well as part of a word: if the one fails it is the other */
     if (!end && class == LLM_CLASS_MARK) end = cased(t, p, &own);
     if (!end && run > word) end = run;
-    return end ? contraction(t, end, 0x20) : NULL;
+    return end ? end + llm_ascii_contraction(end, t->end, 0x20) : NULL;
 }
 
 /* [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|…)?|
@@ -215,44 +204,51 @@ static ALWAYS_INLINE void hash_span(const llm_vocab *v, llm_span *span, const ui
     }
 }
 
-/* How much of a piece with wide characters is the next span: up to the first place to cut. */
-static inline size_t cut(const llm_vocab *v, const uint8_t *p, size_t len, uint64_t *cuts) {
-    if (*cuts == 0) *cuts = llm_bpe_cuts(v, p, len);
-    if (*cuts == 0) return len;
-    len = (size_t)__builtin_ctzll(*cuts);
-    *cuts = *cuts >> len & ~(uint64_t)1;
-    return len;
+/* Nothing is told at once. */
+static uint64_t no_ascii(const uint8_t *p) {
+    (void)p;
+    return 0;
 }
 
-static ALWAYS_INLINE size_t fill(
-    piece *one, const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
+static ALWAYS_INLINE bool is_ascii(const uint8_t *p, const uint8_t *end) {
+    return end - p >= 64 && (llm_vocab_word(p) & 0x8080808080808080) == 0;
+}
+
+static ALWAYS_INLINE size_t fill(llm_ascii *many, piece *one, const llm_vocab *v, llm_cursor *c,
+    llm_span *spans, size_t max) {
     text t = {v, c->end, c->wide};
-    const uint8_t *p = c->at, *stop = c->piece_end;
-    uint64_t cuts = c->cuts;
+    const uint8_t *p = c->at, *stop = c->stop;
+    uint64_t ends = c->ends;
     size_t n = 0;
     for (; n < max && p < c->end; n++) {
+        if (p == stop && is_ascii(p, c->end)) {
+            t.wide = false;
+            ends = many(p);
+            if (ends) stop = p + 63 - __builtin_clzll(ends);
+        }
         if (p == stop) {
             t.wide = false;
             stop = one(&t, p);
         }
-        size_t len = (size_t)(stop - p);
-        if (t.wide) len = cut(v, p, len, &cuts);
+        if (ends == 0 && t.wide) ends = llm_bpe_cuts(v, p, (size_t)(stop - p));
+        size_t len = ends ? (size_t)__builtin_ctzll(ends) : (size_t)(stop - p);
+        ends = ends >> len & ~(uint64_t)1;
         spans[n].at = p, spans[n].len = len;
         hash_span(v, &spans[n], c->end);
         p += len;
     }
-    c->at = p, c->piece_end = stop, c->cuts = cuts, c->wide = t.wide;
+    c->at = p, c->stop = stop, c->ends = ends, c->wide = t.wide;
     return n;
 }
 
 size_t llm_split_gpt2(const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
-    return fill(piece_gpt2, v, c, spans, max);
+    return fill(no_ascii, piece_gpt2, v, c, spans, max);
 }
 
 size_t llm_split_cl100k(const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
-    return fill(piece_cl100k, v, c, spans, max);
+    return fill(llm_ascii_cl100k, piece_cl100k, v, c, spans, max);
 }
 
 size_t llm_split_o200k(const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
-    return fill(piece_o200k, v, c, spans, max);
+    return fill(llm_ascii_o200k, piece_o200k, v, c, spans, max);
 }

@@ -46,7 +46,7 @@ int64_t llm_tokenizer_special(const llm_tokenizer *t, const char *text, size_t l
 }
 
 static llm_cursor cursor_at(const uint8_t *p, const uint8_t *end) {
-    return (llm_cursor){.at = p, .end = end, .piece_end = p};
+    return (llm_cursor){.at = p, .end = end, .stop = p};
 }
 
 /* Starts reading text, or what U+FFFD makes of it. */

@@ -27,7 +27,7 @@ static corpus read_corpus(const char *name, const char *path) {
     fclose(file);
     llm_encoder e;
     llm_encoder_init(&e, llm_encoding_find(name));
-    llm_cursor text = {.at = c.bytes, .end = c.bytes + c.len, .piece_end = c.bytes};
+    llm_cursor text = {.at = c.bytes, .end = c.bytes + c.len, .stop = c.bytes};
     int64_t n;
     for (size_t at = 0; (n = llm_encoder_next(&e, &text)) > 0;) {
         for (int64_t i = 0; i < n; i++) {
