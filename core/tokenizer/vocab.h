@@ -140,6 +140,7 @@ static inline uint32_t llm_vocab_probe(const llm_vocab *v, llm_slot key, uint64_
     const llm_slot *end = v->slots + ((size_t)LLM_VOCAB_BUCKET << v->bucket_bits);
     for (;;) {
         uint32_t rank = LLM_VOCAB_NONE;
+#pragma GCC unroll 4
         for (int i = 0; i < LLM_VOCAB_BUCKET; i++, slot++) { /* which one it is nobody can guess */
             uint64_t high = slot->high ^ key.high;
             uint64_t wrong = (slot->low ^ key.low) | high << (64 - LLM_VOCAB_RANK_SHIFT);
