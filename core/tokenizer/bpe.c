@@ -11,18 +11,17 @@ static bool stay_apart(
         llm_parts of_left = v->parts[left], of_right = v->parts[right];
         size_t len = (size_t)of_left.len + of_right.len;
         if (llm_vocab_find(v, p - of_left.len, len, end) < limit) return false;
-        if (left > right) {
-            if (of_left.len == 1) return true;
-            limit = left, left = of_left.right;
-        } else {
-            if (of_right.len == 1) return true;
-            limit = right + 1, right = of_right.left;
-        }
+        bool undo_left = left > right; /* no branches: nobody can guess */
+        if ((undo_left ? of_left.len : of_right.len) == 1) return true;
+        limit = undo_left ? left : right + 1;
+        left = undo_left ? of_left.right : left;
+        right = undo_left ? right : of_right.left;
     }
 }
 
 /* The longest token at p. */
-static uint32_t longest(const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end) {
+static uint32_t longest(
+    const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end, size_t *token_len) {
     unsigned tries = 1, found = LLM_FILTER_PREFIX; /* bit i - 1: i bytes may be a token */
     for (size_t i = 2; found & LLM_FILTER_PREFIX && i <= LLM_VOCAB_SHORT && i <= len; i++) {
         found = llm_vocab_filter(v, llm_vocab_hash(llm_vocab_key(p, i, end)));
@@ -30,12 +29,16 @@ static uint32_t longest(const llm_vocab *v, const uint8_t *p, size_t len, const 
     }
     if (found & LLM_FILTER_PREFIX && len >= LLM_VOCAB_PREFIX) {
         uint32_t rank = llm_vocab_longest(v, p, len);
-        if (rank != LLM_VOCAB_NONE) return rank;
+        if (rank != LLM_VOCAB_NONE) {
+            *token_len = llm_vocab_token_len(v, rank);
+            return rank;
+        }
     }
     for (;;) {
         unsigned i = 31 - (unsigned)__builtin_clz(tries);
         llm_slot key = llm_vocab_key(p, i + 1, end);
         uint32_t rank = llm_vocab_probe(v, key, llm_vocab_hash(key));
+        *token_len = i + 1;
         if (rank != LLM_VOCAB_NONE) return rank;
         tries ^= 1u << i;
     }
@@ -47,10 +50,11 @@ size_t llm_bpe_encode(const llm_vocab *v, const uint8_t *p, size_t len, const ui
     uint32_t *ids, uint64_t *dead) {
     size_t n = 0, at = 0, lost = 0;
     uint32_t good_left = LLM_VOCAB_NONE, good_right = LLM_VOCAB_NONE; /* known to stay apart */
-    uint32_t rank = longest(v, p, len, end);
+    size_t token_len;
+    uint32_t rank = longest(v, p, len, end, &token_len);
     for (;;) {
-        for (; rank != LLM_VOCAB_NONE; rank = llm_vocab_shorter(v, rank)) {
-            if (lost && is_dead(dead, at + llm_vocab_token_len(v, rank))) continue;
+        for (; rank != LLM_VOCAB_NONE; rank = llm_vocab_shorter(v, rank), token_len = rank == LLM_VOCAB_NONE ? 0 : llm_vocab_token_len(v, rank)) {
+            if (lost && is_dead(dead, at + token_len)) continue;
             if (n == 0 || (ids[n - 1] == good_left && rank == good_right)) break;
             if (stay_apart(v, p + at, ids[n - 1], rank, end)) {
                 good_left = ids[n - 1], good_right = rank;
@@ -59,15 +63,16 @@ size_t llm_bpe_encode(const llm_vocab *v, const uint8_t *p, size_t len, const ui
         }
         if (rank != LLM_VOCAB_NONE) {
             ids[n++] = rank;
-            at += llm_vocab_token_len(v, rank);
+            at += token_len;
             if (at == len) break;
-            rank = longest(v, p + at, len - at, end);
+            rank = longest(v, p + at, len - at, end, &token_len);
         } else { /* no encoding goes through here: never come back */
             dead[at / 64] |= (uint64_t)1 << at % 64;
             lost = at > lost ? at : lost;
             rank = ids[--n];
             at -= llm_vocab_token_len(v, rank);
             rank = llm_vocab_shorter(v, rank);
+            token_len = rank == LLM_VOCAB_NONE ? 0 : llm_vocab_token_len(v, rank);
         }
     }
     if (lost) memset(dead, 0, (lost / 64 + 1) * sizeof *dead);
