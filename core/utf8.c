@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "bytes.h"
+
 static const char REPLACEMENT[3] = {'\xEF', '\xBF', '\xBD'};
 
 int llm_utf8_step(const char *text, const char *end) {
@@ -21,18 +23,24 @@ int llm_utf8_step(const char *text, const char *end) {
     return more + 1;
 }
 
-/* The length of the run at p of characters of three bytes, none of them with a narrower range. */
-static size_t three_byte_run(const unsigned char *p, const char *end) {
-    const unsigned char *first = p;
-    for (; (const unsigned char *)end - p >= 4; p += 3) {
-        if (p[0] <= 0xE0 || p[0] >= 0xF0 || p[0] == 0xED) break;
-        if (((p[1] ^ 0x80) | (p[2] ^ 0x80)) & 0xC0) break;
-    }
-    return (size_t)(p - first);
+/* How many of the 64 bytes at p are whole characters, 0 if one of them is none. */
+static size_t whole_characters(const uint8_t *p) {
+    uint64_t two = llm_bytes_within(p, 0, 0xC2, 0xDF), three = llm_bytes_within(p, 0, 0xE0, 0xEF);
+    uint64_t four = llm_bytes_within(p, 0, 0xF0, 0xF4), more = llm_bytes_within(p, 0, 0x80, 0xBF);
+    uint64_t many = two | three | four, begun = many | more | llm_bytes_within(p, 0, 0, 0x7F);
+    uint64_t low = llm_bytes_within(p, 0, 0x80, 0x9F), lowest = llm_bytes_within(p, 0, 0x80, 0x8F);
+    uint64_t wrong = ~begun | (more ^ (many << 1 | (three | four) << 2 | four << 3));
+    wrong |= llm_bytes_within(p, 0, 0xE0, 0xE0) << 1 & low; /* as in llm_utf8_step */
+    wrong |= llm_bytes_within(p, 0, 0xED, 0xED) << 1 & ~low;
+    wrong |= llm_bytes_within(p, 0, 0xF0, 0xF0) << 1 & lowest;
+    wrong |= llm_bytes_within(p, 0, 0xF4, 0xF4) << 1 & ~lowest;
+    uint64_t cut = (many & (uint64_t)1 << 63) | ((three | four) & (uint64_t)1 << 62) |
+                   (four & (uint64_t)1 << 61);
+    return wrong ? 0 : cut ? (size_t)__builtin_ctzll(cut) : 64;
 }
 
 size_t llm_utf8_valid(const char *text, size_t len) {
-    const char *p = text, *end = text + len;
+    const char *p = text, *end = text + len, *slow = text; /* up to there by single characters */
     while (p < end) {
         uint64_t eight = 0;
         if (end - p >= 8) memcpy(&eight, p, 8);
@@ -40,8 +48,9 @@ size_t llm_utf8_valid(const char *text, size_t len) {
             p += 8;
             continue;
         }
-        p += three_byte_run((const unsigned char *)p, end);
-        int step = llm_utf8_step(p, end);
+        size_t whole = p >= slow && end - p >= 64 ? whole_characters((const uint8_t *)p) : 0;
+        if (whole == 0 && p >= slow) slow = p + 64;
+        int step = whole ? (int)whole : llm_utf8_step(p, end);
         if (step < 0) break;
         p += step;
     }

@@ -3,35 +3,9 @@
  * byte behind it. */
 #include "ascii.h"
 
+#include "../bytes.h"
+
 #define ALWAYS_INLINE inline __attribute__((always_inline))
-
-/* The bytes from low to high of the 64 at p. The bits of fold are set in each before. */
-#if defined(__SSE2__) && !defined(LLM_PORTABLE) /* every x86-64 */
-#include <emmintrin.h>
-
-static ALWAYS_INLINE uint64_t from_to(
-    const uint8_t *p, uint8_t fold, uint8_t low, uint8_t high) {
-    const __m128i least = _mm_set1_epi8((char)(0x80 - low));
-    const __m128i above = _mm_set1_epi8((char)(0x80 + high - low + 1));
-    uint64_t set = 0;
-    for (int i = 0; i < 64; i += 16) {
-        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-        bytes = _mm_add_epi8(_mm_or_si128(bytes, _mm_set1_epi8((char)fold)), least);
-        set |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(bytes, above)) << i;
-    }
-    return set;
-}
-#else
-static ALWAYS_INLINE uint64_t from_to(
-    const uint8_t *p, uint8_t fold, uint8_t low, uint8_t high) {
-    uint64_t set = 0;
-    for (int i = 0; i < 64; i++) {
-        uint8_t above = (uint8_t)((p[i] | fold) - low);
-        set |= (uint64_t)(above <= high - low) << i;
-    }
-    return set;
-}
-#endif
 
 typedef struct sets {
     uint64_t letter, digit, white, space, newline, symbol;
@@ -40,13 +14,13 @@ typedef struct sets {
 
 static ALWAYS_INLINE sets sets_of(const uint8_t *p) {
     sets s = {
-        .letter = from_to(p, 0x20, 'a', 'z'),
-        .digit = from_to(p, 0, '0', '9'),
-        .space = from_to(p, 0, ' ', ' '),
-        .newline = from_to(p, 0, '\n', '\n') | from_to(p, 0, '\r', '\r'),
-        .unknown = from_to(p, 0, 0x80, 0xFF),
+        .letter = llm_bytes_within(p, 0x20, 'a', 'z'),
+        .digit = llm_bytes_within(p, 0, '0', '9'),
+        .space = llm_bytes_within(p, 0, ' ', ' '),
+        .newline = llm_bytes_within(p, 0, '\n', '\n') | llm_bytes_within(p, 0, '\r', '\r'),
+        .unknown = llm_bytes_within(p, 0, 0x80, 0xFF),
     };
-    s.white = s.space | from_to(p, 0, '\t', '\r');
+    s.white = s.space | llm_bytes_within(p, 0, '\t', '\r');
     s.symbol = ~(s.letter | s.digit | s.white | s.unknown);
     return s;
 }
@@ -96,7 +70,7 @@ static const uint64_t LAST_THREE = ~(UINT64_MAX >> 3);
 
 uint64_t llm_ascii_cl100k(const uint8_t *p) {
     sets s = sets_of(p);
-    uint64_t ends = pieces(&s, 0), quotes = from_to(p, 0, '\'', '\'') & prefixes(&s);
+    uint64_t ends = pieces(&s, 0), quotes = llm_bytes_within(p, 0, '\'', '\'') & prefixes(&s);
     s.unknown |= quotes & LAST_THREE;
     for (quotes &= ~LAST_THREE; quotes; quotes &= quotes - 1) {
         int at = __builtin_ctzll(quotes);
@@ -108,9 +82,9 @@ uint64_t llm_ascii_cl100k(const uint8_t *p) {
 
 uint64_t llm_ascii_o200k(const uint8_t *p) {
     sets s = sets_of(p);
-    uint64_t upper = from_to(p, 0, 'A', 'Z'), lower = s.letter & ~upper;
-    uint64_t ends = pieces(&s, from_to(p, 0, '/', '/')) | (lower << 1 & upper);
-    uint64_t quotes = from_to(p, 0, '\'', '\'') & s.letter << 1;
+    uint64_t upper = llm_bytes_within(p, 0, 'A', 'Z'), lower = s.letter & ~upper;
+    uint64_t ends = pieces(&s, llm_bytes_within(p, 0, '/', '/')) | (lower << 1 & upper);
+    uint64_t quotes = llm_bytes_within(p, 0, '\'', '\'') & s.letter << 1;
     s.unknown |= quotes & LAST_THREE;
     for (quotes &= ~LAST_THREE; quotes; quotes &= quotes - 1) {
         int at = __builtin_ctzll(quotes);

@@ -84,17 +84,18 @@ static uint32_t three_bytes(const uint8_t *p) {
 }
 
 uint64_t llm_bpe_cuts(const llm_vocab *v, const uint8_t *p, size_t len) {
-    uint64_t cuts = len < 64 ? (uint64_t)1 << len : 0;
-    for (size_t at = 0; at + 6 <= len && at + 3 < 64;) {
+    uint64_t cuts = len < 64 ? (uint64_t)1 << len : 0, is_wide = 0;
+    uint32_t before = 0;
+    for (size_t at = 0; at < len && at < 64;) {
         if (p[at] >> 4 != 0xE) {
+            is_wide = 0;
             at += p[at] < 0x80 ? 1 : p[at] < 0xE0 ? 2 : 4;
             continue;
         }
-        const uint8_t *second = p + at + 3; /* no branches: where words end nobody can guess */
-        uint64_t spans = llm_vocab_spans(v, three_bytes(p + at), three_bytes(second));
-        uint64_t is_wide = *second >> 4 == 0xE;
+        uint32_t code = three_bytes(p + at); /* no branches: where words end nobody can guess */
+        cuts |= (~llm_vocab_spans(v, before, code) & is_wide) << at;
+        before = code, is_wide = 1;
         at += 3;
-        cuts |= (~spans & is_wide) << at;
     }
     return cuts;
 }

@@ -8,13 +8,13 @@
 
 enum {
     STRETCH = 64,           /* spans */
-    FIRST_BITS = 9,         /* log2 of the number of entries of the cache: 28 KiB */
-    FULL_BITS = 16,         /* and when those have been used up: 3.5 MiB */
-    LONG_BITS = 3,          /* so many fewer bits has the cache of long spans */
+    FIRST_BITS = 9,         /* log2 of the number of entries of the cache: 32 KiB */
+    FULL_BITS = 16,         /* and when those have been used up: 4 MiB */
+    LONG_BITS = 2,          /* so many fewer bits has the cache of long spans */
     HUGE_PAGE = 2 << 20,    /* bytes */
     CACHED_IDS = 4,         /* ids of a span of at most LLM_VOCAB_SHORT bytes that an entry holds */
-    LONG_LEN = 128,         /* bytes and */
-    LONG_IDS = 15,          /* ids that an entry for a longer one holds */
+    LONG_LEN = 80,          /* bytes and */
+    LONG_IDS = 11,          /* ids that an entry for a longer one holds */
     KEPT_BYTES = 256 << 10, /* of e->ids, between calls */
 };
 
