@@ -53,7 +53,9 @@ size_t llm_bpe_encode(const llm_vocab *v, const uint8_t *p, size_t len, const ui
     size_t token_len;
     uint32_t rank = longest(v, p, len, end, &token_len);
     for (;;) {
-        for (; rank != LLM_VOCAB_NONE; rank = llm_vocab_shorter(v, rank), token_len = rank == LLM_VOCAB_NONE ? 0 : llm_vocab_token_len(v, rank)) {
+        for (; rank != LLM_VOCAB_NONE;
+             rank = llm_vocab_shorter(v, rank),
+             token_len = rank == LLM_VOCAB_NONE ? 0 : llm_vocab_token_len(v, rank)) {
             if (lost && is_dead(dead, at + token_len)) continue;
             if (n == 0 || (ids[n - 1] == good_left && rank == good_right)) break;
             if (stay_apart(v, p + at, ids[n - 1], rank, end)) {

@@ -2,6 +2,7 @@
  * \s, \p{…} and (?i) are those of Unicode 16, as in Rust's regex: (?i:'s) takes in U+017F. */
 #include "split.h"
 
+#include "../bytes.h"
 #include "ascii.h"
 #include "bpe.h"
 
@@ -78,9 +79,20 @@ static ALWAYS_INLINE const uint8_t *skip_range(
     return p;
 }
 
+/* The first bytes of 21 characters of three bytes. */
+static const uint64_t THIRDS = 0x1249249249249249;
+
 /* Behind the characters from U+4E00 to U+9FFF, all of them Lo, at p. */
 static inline const uint8_t *skip_han(text *t, const uint8_t *p) {
     const uint8_t *start = p;
+    while (t->end - p >= 64 && *p >= 0xE4 && *p <= 0xE9) {
+        uint64_t before =
+            llm_bytes_within(p, 0, 0xE4, 0xE4) & llm_bytes_within(p, 0, 0x80, 0xB7) >> 1;
+        uint64_t others = (~llm_bytes_within(p, 0, 0xE4, 0xE9) | before) & THIRDS;
+        t->wide = true;
+        p += others ? __builtin_ctzll(others) : 63;
+        if (others) return p;
+    }
     while (p < t->end && p[0] >= 0xE4 && p[0] <= 0xE9 && (p[0] > 0xE4 || p[1] >= 0xB8)) p += 3;
     if (p > start) t->wide = true;
     return p;
@@ -214,8 +226,8 @@ static ALWAYS_INLINE bool is_ascii(const uint8_t *p, const uint8_t *end) {
     return end - p >= 64 && (llm_vocab_word(p) & 0x8080808080808080) == 0;
 }
 
-static ALWAYS_INLINE size_t fill(llm_ascii *many, piece *one, const llm_vocab *v, llm_cursor *c,
-    llm_span *spans, size_t max) {
+static ALWAYS_INLINE size_t fill(
+    llm_ascii *many, piece *one, const llm_vocab *v, llm_cursor *c, llm_span *spans, size_t max) {
     text t = {v, c->end, c->wide};
     const uint8_t *p = c->at, *stop = c->stop;
     uint64_t ends = c->ends;

@@ -8,10 +8,10 @@
 
 /* A text on its way through a splitter. It ends at end for all that a pattern looks at. */
 typedef struct llm_cursor {
-    const uint8_t *at, *end;  /* what is still to be split */
+    const uint8_t *at, *end; /* what is still to be split */
     const uint8_t *stop; /* private, at first at: where what ends tells of, or the piece, ends */
-    uint64_t ends; /* private, at first 0: bit i: a span ends behind the next i bytes */
-    bool wide; /* private, at first false */
+    uint64_t ends;       /* private, at first 0: bit i: a span ends behind the next i bytes */
+    bool wide;           /* private, at first false */
 } llm_cursor;
 
 typedef struct llm_span {
