@@ -37,7 +37,7 @@ static uint32_t longest(
     for (;;) {
         unsigned i = 31 - (unsigned)__builtin_clz(tries);
         llm_slot key = llm_vocab_key(p, i + 1, end);
-        uint32_t rank = llm_vocab_probe(v, key, llm_vocab_hash(key));
+        uint32_t rank = llm_vocab_probe(v, key, llm_vocab_bucket(v, llm_vocab_hash(key)));
         *token_len = i + 1;
         if (rank != LLM_VOCAB_NONE) return rank;
         tries ^= 1u << i;

@@ -91,7 +91,7 @@ static void find_all(const llm_encoder *e, const llm_span *spans, size_t n, uint
     for (size_t i = 0; i < n; i++) {
         const llm_span *s = &spans[i];
         if (s->len <= LLM_VOCAB_SHORT) {
-            ranks[i] = llm_vocab_probe(v, s->key, s->hash);
+            ranks[i] = llm_vocab_probe(v, s->key, s->bucket);
             if (ranks[i] == LLM_VOCAB_NONE) __builtin_prefetch(place_of(e, s));
         } else {
             ranks[i] = llm_vocab_probe_long(v, s->at, s->len, s->hash);

@@ -209,7 +209,8 @@ static ALWAYS_INLINE void hash_span(const llm_vocab *v, llm_span *span, const ui
     if (span->len <= LLM_VOCAB_SHORT) {
         span->key = llm_vocab_key(span->at, span->len, end);
         span->hash = llm_vocab_hash(span->key);
-        __builtin_prefetch(llm_vocab_bucket(v, span->hash));
+        span->bucket = llm_vocab_bucket(v, span->hash);
+        __builtin_prefetch(span->bucket);
     } else {
         span->hash = llm_vocab_hash_long(span->at, span->len);
         __builtin_prefetch(llm_vocab_long_slot(v, span->hash));

@@ -7,7 +7,7 @@ llm_vocab llm_vocab_at(const llm_vocab_head *head, uint32_t n_ranks) {
     const uint8_t *base = (const uint8_t *)head;
     return (llm_vocab){
         .n_ranks = n_ranks,
-        .bucket_bits = head->bucket_bits,
+        .n_buckets = {head->n_buckets[0], head->n_buckets[1]},
         .long_bits = head->long_bits,
         .slots = (const void *)(base + head->slots),
         .longs = (const void *)(base + head->longs),

@@ -59,13 +59,15 @@ typedef struct llm_parts {
 /* The head of a compiled vocabulary; a table stands so many bytes after the head's start. */
 typedef struct llm_vocab_head {
     uint32_t magic, n_ranks;
-    uint32_t bucket_bits, long_bits; /* log2 of the number of buckets and of long slots */
+    uint32_t n_buckets[2]; /* of ASCII tokens, and behind them of the others: a text in one
+                            * language touches half of the pages */
+    uint32_t long_bits;    /* log2 of the number of long slots */
     uint32_t slots, longs, parts, starts, bytes, pairs, joints, filter, class_index, class_blocks;
 } llm_vocab_head;
 
 typedef struct llm_vocab {
     uint32_t n_ranks; /* ranks from here on are not part of this vocabulary */
-    uint32_t bucket_bits, long_bits;
+    uint32_t n_buckets[2], long_bits;
     const llm_slot *slots;
     const llm_long_slot *longs;
     const llm_parts *parts;
@@ -128,16 +130,25 @@ static inline llm_slot llm_vocab_key(const uint8_t *p, size_t len, const uint8_t
     return key;
 }
 
-static inline uint64_t llm_vocab_hash(llm_slot key) { return llm_vocab_mix(key.low, key.high); }
-
-static inline const llm_slot *llm_vocab_bucket(const llm_vocab *v, uint64_t hash) {
-    return v->slots + (hash >> (64 - v->bucket_bits)) * LLM_VOCAB_BUCKET;
+/* The highest bit says that there are other bytes than ASCII. */
+static inline uint64_t llm_vocab_hash(llm_slot key) {
+    uint64_t wide = (key.low | key.high) & 0x8080808080808080;
+    return llm_vocab_mix(key.low, key.high) >> 1 | (uint64_t)(wide != 0) << 63;
 }
 
-/* The rank of the token with this key, LLM_VOCAB_NONE if there is none. */
-static inline uint32_t llm_vocab_probe(const llm_vocab *v, llm_slot key, uint64_t hash) {
-    const llm_slot *slot = llm_vocab_bucket(v, hash);
-    const llm_slot *end = v->slots + ((size_t)LLM_VOCAB_BUCKET << v->bucket_bits);
+static inline size_t llm_vocab_n_slots(const llm_vocab *v) {
+    return ((size_t)v->n_buckets[0] + v->n_buckets[1]) * LLM_VOCAB_BUCKET;
+}
+
+static inline const llm_slot *llm_vocab_bucket(const llm_vocab *v, uint64_t hash) {
+    uint64_t is_wide = hash >> 63, some = hash >> 31 & UINT32_MAX;
+    uint64_t first = v->n_buckets[0] & -is_wide;
+    return v->slots + (first + (some * v->n_buckets[is_wide] >> 32)) * LLM_VOCAB_BUCKET;
+}
+
+/* The rank of the token with this key, whose bucket begins at slot; LLM_VOCAB_NONE if there is none. */
+static inline uint32_t llm_vocab_probe(const llm_vocab *v, llm_slot key, const llm_slot *slot) {
+    const llm_slot *end = v->slots + llm_vocab_n_slots(v);
     for (;;) {
         uint32_t rank = LLM_VOCAB_NONE;
 #pragma GCC unroll 4
@@ -167,8 +178,12 @@ static inline uint32_t llm_vocab_shorter(const llm_vocab *v, uint32_t rank) {
 /* What the filter says of the 1 to 13 bytes with this hash: if LLM_FILTER_PREFIX is not set no token
  * begins with them, if LLM_FILTER_TOKEN is not set they are none; if set, it may still be so. */
 enum { LLM_FILTER_PREFIX = 1, LLM_FILTER_TOKEN = 2 };
+static inline size_t llm_vocab_filter_word(uint64_t hash) { /* two halves, as the buckets */
+    return (hash >> 20 & (LLM_VOCAB_FILTER_WORDS / 2 - 1)) +
+           (hash >> 63) * (LLM_VOCAB_FILTER_WORDS / 2);
+}
 static inline unsigned llm_vocab_filter(const llm_vocab *v, uint64_t hash) {
-    uint64_t word = v->filter[hash >> 20 & (LLM_VOCAB_FILTER_WORDS - 1)];
+    uint64_t word = v->filter[llm_vocab_filter_word(hash)];
     return (word >> (hash & 63) & 1) | (word >> (hash >> 6 & 63) & 1) << 1;
 }
 
@@ -206,7 +221,7 @@ static inline uint32_t llm_vocab_find(
     llm_slot key = llm_vocab_key(p, len, end);
     uint64_t hash = llm_vocab_hash(key);
     if (!(llm_vocab_filter(v, hash) & LLM_FILTER_TOKEN)) return LLM_VOCAB_NONE;
-    return llm_vocab_probe(v, key, hash);
+    return llm_vocab_probe(v, key, llm_vocab_bucket(v, hash));
 }
 
 #endif

@@ -220,22 +220,38 @@ static void fill_filter(tables *t) {
         size_t len = token_len(t, rank);
         for (size_t i = 1; i <= len && i <= LLM_VOCAB_SHORT; i++) {
             uint64_t hash = llm_vocab_hash(llm_vocab_key(p, i, p + i));
-            uint64_t *word = &t->filter[hash >> 20 & (LLM_VOCAB_FILTER_WORDS - 1)];
+            uint64_t *word = &t->filter[llm_vocab_filter_word(hash)];
             *word |= (uint64_t)1 << (hash & 63);
             if (i == len) *word |= (uint64_t)1 << (hash >> 6 & 63);
         }
     }
 }
 
-static llm_slot *fill_slots(const tables *t, uint32_t bits) {
-    size_t n = (size_t)LLM_VOCAB_BUCKET << bits;
-    llm_slot *slots = zeroed(n * sizeof *slots);
+/* The key of a token, all zero if it is too long for the short table or unused. */
+static llm_slot key_of(const tables *t, uint32_t rank) {
+    const uint8_t *p = t->bytes + t->starts[rank];
+    size_t len = token_len(t, rank);
+    return len > 0 && len <= LLM_VOCAB_SHORT ? llm_vocab_key(p, len, p + len) : (llm_slot){0, 0};
+}
+
+/* Of eleven slots eight are in use. */
+static void size_buckets(const tables *t, llm_vocab *v) {
+    uint32_t n[2] = {0, 0};
     for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
-        size_t len = token_len(t, rank);
-        if (len == 0 || len > LLM_VOCAB_SHORT) continue;
-        const uint8_t *p = t->bytes + t->starts[rank];
-        llm_slot key = llm_vocab_key(p, len, p + len);
-        size_t at = (llm_vocab_hash(key) >> (64 - bits)) * LLM_VOCAB_BUCKET;
+        llm_slot key = key_of(t, rank);
+        if (key.high) n[llm_vocab_hash(key) >> 63]++;
+    }
+    for (int i = 0; i < 2; i++) v->n_buckets[i] = n[i] * 11 / 8 / LLM_VOCAB_BUCKET + 1;
+}
+
+static llm_slot *fill_slots(const tables *t, llm_vocab *v) {
+    size_t n = llm_vocab_n_slots(v);
+    llm_slot *slots = zeroed(n * sizeof *slots);
+    v->slots = slots;
+    for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
+        llm_slot key = key_of(t, rank);
+        if (!key.high) continue;
+        size_t at = (size_t)(llm_vocab_bucket(v, llm_vocab_hash(key)) - slots);
         while (slots[at].high) at = (at + 1) % n;
         slots[at] = (llm_slot){key.low, key.high | (uint64_t)rank << LLM_VOCAB_RANK_SHIFT};
     }
@@ -307,17 +323,18 @@ static uint32_t put(FILE *file, const void *table, size_t size) {
 
 static void write_tables(const tables *t, const char *path) {
     static uint8_t index[CODE_POINTS / LLM_VOCAB_BLOCK], blocks[256 * LLM_VOCAB_BLOCK];
-    uint32_t bits = 1, long_bits = 1, n_short = t->n_ranks - t->n_long;
-    while (((size_t)LLM_VOCAB_BUCKET << bits) * 4 < (size_t)n_short * 5) bits++;
+    llm_vocab v = {0};
+    uint32_t long_bits = 1;
+    size_buckets(t, &v);
     while ((size_t)1 << long_bits < 3 * (size_t)t->n_long) long_bits++;
     llm_vocab_head head = {.magic = LLM_VOCAB_MAGIC,
         .n_ranks = t->n_ranks,
-        .bucket_bits = bits,
+        .n_buckets = {v.n_buckets[0], v.n_buckets[1]},
         .long_bits = long_bits};
     FILE *file = fopen(path, "wb");
     if (!file) stop("cannot be written", path);
     put(file, &head, sizeof head);
-    head.slots = put(file, fill_slots(t, bits), (sizeof(llm_slot) * LLM_VOCAB_BUCKET) << bits);
+    head.slots = put(file, fill_slots(t, &v), llm_vocab_n_slots(&v) * sizeof(llm_slot));
     head.longs = put(file, fill_longs(t, long_bits), sizeof(llm_long_slot) << long_bits);
     head.parts = put(file, t->parts, t->n_ranks * sizeof *t->parts);
     head.starts = put(file, t->starts, (t->n_ranks + 1) * sizeof *t->starts);
