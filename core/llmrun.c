@@ -18,7 +18,8 @@
 int luaopen_cjson(lua_State *L); /* Debian's lua-cjson, linked in: scripts may require it */
 int luaopen_cjson_safe(lua_State *L);
 
-enum { GC_PAUSE = 200 }; /* percent of the live heap before the next collection; little lives */
+enum { FIRST_GC = 1024 }; /* KiB that are in use before the first collection */
+enum { GC_PAUSE = 200 };  /* percent of the live heap before the next collection; little lives */
 
 /* A standard descriptor that the caller closed must not become a socket of ours, or what a script
  * prints goes to a server. What takes its place cannot be used in its direction. */
@@ -125,6 +126,7 @@ int main(int argc, char **argv) {
     lua_atpanic(L, panic);
     catch_signals(L);
     lua_gc(L, LUA_GCINC, GC_PAUSE, 0, 0);
+    lua_gc(L, LUA_GCSTEP, -FIRST_GC); /* a step back */
     lua_pushcfunction(L, run);
     lua_pushinteger(L, argc);
     lua_pushlightuserdata(L, argv);

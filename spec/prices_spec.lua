@@ -176,6 +176,7 @@ describe("llm.cost", function()
     assert.is_nil((cost.of("gpt-4", "openai", nil, costs)))
     assert.has_error(function() cost.estimate("gpt-4", 1, 1, { ["gpt-4"] = { input = "1" } }) end,
       "costs[gpt-4].input must be USD per 1,000 tokens")
+    assert.error_matches(function() cost.estimate(nil, 1, 1) end, "name of a model")
   end)
 
   it("lists models by part, pattern and provider", function()
@@ -185,6 +186,13 @@ describe("llm.cost", function()
     assert.equal(1, #cost.models("^gpt%-4$"))
     assert.equal(12, #cost.models({ provider = "xai" }))
     assert.same({}, cost.models("unheard-of"))
+    assert.same({}, cost.models("gpt["))
+    for filter, message in pairs({ [{ providr = "xai" }] = 'did you mean "provider"',
+      [7] = "must be a table" }) do
+      local ok, err = pcall(cost.models, filter)
+      assert.is_false(ok)
+      assert.truthy(tostring(err):find(message, 1, true), tostring(err))
+    end
   end)
 
   it("says that a model has ended, and what to use instead", function()

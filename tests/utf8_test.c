@@ -46,6 +46,22 @@ Test(utf8, repairs) {
     }
 }
 
+/* Much text is checked 64 bytes at a time: as it is one character at a time. */
+Test(utf8, finds_the_first_wrong_byte_of_a_long_text) {
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        for (size_t at = 2; at < 140; at += 2) {
+            char text[256];
+            for (size_t k = 0; k < sizeof text; k += 2) memcpy(text + k, "\xC3\xA9", 2);
+            memcpy(text + at, CASES[i].text, strlen(CASES[i].text));
+            size_t valid = 0;
+            for (int step; valid < sizeof text; valid += (size_t)step) {
+                if ((step = llm_utf8_step(text + valid, text + sizeof text)) < 0) break;
+            }
+            cr_assert_eq(llm_utf8_valid(text, sizeof text), valid, "case %zu at %zu", i, at);
+        }
+    }
+}
+
 /* Of all code points exactly those that are no surrogates survive the way out and back. */
 Test(utf8, puts_every_code_point) {
     for (unsigned long code = 0; code <= 0x10FFFF; code++) {

@@ -8,7 +8,7 @@
 
 enum {
     STRETCH = 64,           /* spans */
-    FIRST_BITS = 9,         /* log2 of the number of entries of the cache: 32 KiB */
+    FIRST_BITS = 8,         /* log2 of the number of entries of the cache: 16 KiB */
     FULL_BITS = 16,         /* and when those have been used up: 4 MiB */
     LONG_BITS = 2,          /* so many fewer bits has the cache of long spans */
     HUGE_PAGE = 2 << 20,    /* bytes */

@@ -17,7 +17,7 @@ typedef struct llm_cursor {
 typedef struct llm_span {
     const uint8_t *at;
     size_t len;
-    llm_slot key;  /* of a short one */
+    llm_slot key;           /* of a short one */
     const llm_slot *bucket; /* of the key */
     uint64_t hash; /* of the key, or llm_vocab_hash_long; its table slots are on their way */
 } llm_span;

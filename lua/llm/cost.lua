@@ -6,6 +6,7 @@
 local config = require("llm.config")
 local core = require("llm.core")
 local data_folder = require("llm.data_folder")
+local options = require("llm.options")
 local price_table = require("llm.price_table")
 local prices = core.prices
 
@@ -150,6 +151,7 @@ end
 -- @treturn nil,string the price of the model is unknown, or a count is no count
 -- @usage print(llm.estimate_cost("gpt-4o", 1200, 300))
 function cost.estimate(model, input_tokens, output_tokens, token_costs)
+  if type(model) ~= "string" then error("the name of a model must be a string", 2) end
   if token_costs ~= nil and type(token_costs) ~= "table" then
     error("token_costs must be a table of prices, not a " .. type(token_costs), 2)
   end
@@ -204,6 +206,14 @@ local function successor(row, date)
   end
 end
 
+local filter_keys = { provider = "string" }
+
+-- What is no Lua pattern can still be a part of the id.
+local function is_like(id, pattern)
+  local is_pattern, found = pcall(string.find, id, pattern)
+  return id:find(pattern, 1, true) or is_pattern and found
+end
+
 --- The models whose price is known.
 -- @tparam[opt] string|table filter a part of the id or a Lua pattern for it; or `{provider = name}`
 -- @treturn table a list of rows: `id`, `provider`; `context`, `max_output` (tokens); `input`,
@@ -213,11 +223,10 @@ end
 -- @usage for _, model in ipairs(llm.models("claude")) do print(model.id, model.output) end
 function cost.models(filter)
   local rows, today = {}, os.date("!%Y-%m-%d")
-  local provider = type(filter) == "table" and filter.provider
   local pattern = type(filter) == "string" and filter
+  local provider = not pattern and options.check(filter, filter_keys, "models").provider
   for _, row in ipairs(table_in_use().list()) do
-    local is_named = not pattern or row.id:find(pattern, 1, true) or row.id:find(pattern)
-    if is_named and (not provider or row.provider == provider) then
+    if (not pattern or is_like(row.id, pattern)) and (not provider or row.provider == provider) then
       if is_over(row, today) then row.ended, row.successor = true, successor(row, today) end
       rows[#rows + 1] = row
     end

@@ -1,7 +1,6 @@
 --- Checking the one table of options that every call takes: an unknown name is an error that names
 -- the nearest known one, a wrong type is an error that says what was expected.
 -- @module llm.options
-local errors = require "llm.error"
 
 -- Damerau-free edit distance, good enough to find a slip of the pen.
 local function distance(a, b)
@@ -34,7 +33,7 @@ local function nearest(name, known)
 end
 
 local function refuse(where, message)
-  error(errors.new("invalid_request", where .. ": " .. message), 0)
+  error(require("llm.error").new("invalid_request", where .. ": " .. message), 0)
 end
 
 --- Raises an invalid_request error unless every option is known and has its type.
