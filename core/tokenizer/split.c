@@ -244,8 +244,11 @@ static ALWAYS_INLINE size_t fill(
             stop = one(&t, p);
         }
         if (ends == 0 && t.wide) ends = llm_bpe_cuts(v, p, (size_t)(stop - p));
-        size_t len = ends ? (size_t)__builtin_ctzll(ends) : (size_t)(stop - p);
-        ends = ends >> len & ~(uint64_t)1;
+        size_t len = (size_t)(stop - p);
+        if (ends) {
+            len = (size_t)__builtin_ctzll(ends);
+            ends = ends >> len & ~(uint64_t)1;
+        }
         spans[n].at = p, spans[n].len = len;
         hash_span(v, &spans[n], c->end);
         p += len;
