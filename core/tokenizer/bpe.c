@@ -19,9 +19,18 @@ static bool stay_apart(
     }
 }
 
+/* A token with its length, which is often known before it: what comes next need not wait. */
+typedef struct token {
+    uint32_t rank; /* LLM_VOCAB_NONE: there is none */
+    size_t len;
+} token;
+
+static token token_of(const llm_vocab *v, uint32_t rank) {
+    return (token){rank, rank == LLM_VOCAB_NONE ? 0 : llm_vocab_token_len(v, rank)};
+}
+
 /* The longest token at p. */
-static uint32_t longest(
-    const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end, size_t *token_len) {
+static token longest(const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end) {
     unsigned tries = 1, found = LLM_FILTER_PREFIX; /* bit i - 1: i bytes may be a token */
     for (size_t i = 2; found & LLM_FILTER_PREFIX && i <= LLM_VOCAB_SHORT && i <= len; i++) {
         found = llm_vocab_filter(v, llm_vocab_hash(llm_vocab_key(p, i, end)));
@@ -29,17 +38,13 @@ static uint32_t longest(
     }
     if (found & LLM_FILTER_PREFIX && len >= LLM_VOCAB_PREFIX) {
         uint32_t rank = llm_vocab_longest(v, p, len);
-        if (rank != LLM_VOCAB_NONE) {
-            *token_len = llm_vocab_token_len(v, rank);
-            return rank;
-        }
+        if (rank != LLM_VOCAB_NONE) return token_of(v, rank);
     }
     for (;;) {
         unsigned i = 31 - (unsigned)__builtin_clz(tries);
         llm_slot key = llm_vocab_key(p, i + 1, end);
         uint32_t rank = llm_vocab_probe(v, key, llm_vocab_bucket(v, llm_vocab_hash(key)));
-        *token_len = i + 1;
-        if (rank != LLM_VOCAB_NONE) return rank;
+        if (rank != LLM_VOCAB_NONE) return (token){rank, i + 1};
         tries ^= 1u << i;
     }
 }
@@ -50,31 +55,27 @@ size_t llm_bpe_encode(const llm_vocab *v, const uint8_t *p, size_t len, const ui
     uint32_t *ids, uint64_t *dead) {
     size_t n = 0, at = 0, lost = 0;
     uint32_t good_left = LLM_VOCAB_NONE, good_right = LLM_VOCAB_NONE; /* known to stay apart */
-    size_t token_len;
-    uint32_t rank = longest(v, p, len, end, &token_len);
+    token t = longest(v, p, len, end);
     for (;;) {
-        for (; rank != LLM_VOCAB_NONE;
-             rank = llm_vocab_shorter(v, rank),
-             token_len = rank == LLM_VOCAB_NONE ? 0 : llm_vocab_token_len(v, rank)) {
-            if (lost && is_dead(dead, at + token_len)) continue;
-            if (n == 0 || (ids[n - 1] == good_left && rank == good_right)) break;
-            if (stay_apart(v, p + at, ids[n - 1], rank, end)) {
-                good_left = ids[n - 1], good_right = rank;
+        for (; t.rank != LLM_VOCAB_NONE; t = token_of(v, llm_vocab_shorter(v, t.rank))) {
+            if (lost && is_dead(dead, at + t.len)) continue;
+            if (n == 0 || (ids[n - 1] == good_left && t.rank == good_right)) break;
+            if (stay_apart(v, p + at, ids[n - 1], t.rank, end)) {
+                good_left = ids[n - 1], good_right = t.rank;
                 break;
             }
         }
-        if (rank != LLM_VOCAB_NONE) {
-            ids[n++] = rank;
-            at += token_len;
+        if (t.rank != LLM_VOCAB_NONE) {
+            ids[n++] = t.rank;
+            at += t.len;
             if (at == len) break;
-            rank = longest(v, p + at, len - at, end, &token_len);
+            t = longest(v, p + at, len - at, end);
         } else { /* no encoding goes through here: never come back */
             dead[at / 64] |= (uint64_t)1 << at % 64;
             lost = at > lost ? at : lost;
-            rank = ids[--n];
-            at -= llm_vocab_token_len(v, rank);
-            rank = llm_vocab_shorter(v, rank);
-            token_len = rank == LLM_VOCAB_NONE ? 0 : llm_vocab_token_len(v, rank);
+            uint32_t last = ids[--n];
+            at -= llm_vocab_token_len(v, last);
+            t = token_of(v, llm_vocab_shorter(v, last));
         }
     }
     if (lost) memset(dead, 0, (lost / 64 + 1) * sizeof *dead);
