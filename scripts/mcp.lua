@@ -25,7 +25,8 @@ if args.call then
   local tool
   for _, one in ipairs(assert(session:tools())) do tool = one.name == args.call and one or tool end
   if not tool then llm.stop(2, ("there is no tool %q"):format(args.call)) end
-  local value = tool.run(arguments)
+  local value, failure = tool.run(arguments)
+  if value == nil then llm.stop(1, tostring(failure)) end
   print(type(value) == "string" and value or llm.json.encode(value))
 else
   local rows = {}

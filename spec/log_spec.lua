@@ -39,6 +39,14 @@ describe("llm.log", function()
     assert.same({ { "debug", "openai", "GET /?key=[redacted]" } }, lines)
   end)
 
+  it("shows a terminal nothing that it would obey", function()
+    if _VERSION ~= "Lua 5.4" then return end -- as all specs of the command
+    local process = require "spec.support.process"
+    local done = process.run { process.llmrun, "-e",
+      [[require("llm.log").write("error", "server", "red \27[31m\ntwo")]] }
+    assert.equal("llmrun: error: server: red \226\144\155[31m\ntwo\n", done.stderr)
+  end)
+
   it("refuses an unknown level", function()
     assert.has_error(function() log.configure("loud") end, "unknown log level loud")
   end)

@@ -61,13 +61,33 @@ describe("llm.mcp_server", function()
       assert.equal(-32602, err.code)
     end)
 
-    it("is a list of tools whose errors are raised", function()
+    it("is a list of tools as a call takes them", function()
       local tools = {}
       for _, tool in ipairs(assert(session:tools())) do tools[tool.name] = tool end
       assert.equal("counted", tools.count.run {})
-      local ok, err = pcall(tools.raise.run, {})
-      assert.is_false(ok)
-      assert.equal("out of paper", err.message)
+      local none, problem = tools.raise.run {}
+      assert.is_nil(none)
+      assert.equal("out of paper", problem)
+      local mock = llm.mock { function(request)
+        local last = request.messages[#request.messages]
+        if last.role == "tool" then return last.content end
+        return { tool_calls = {
+          { id = "c1", name = "greet", arguments = '{"name":"you"}' },
+          { id = "c2", name = "raise", arguments = "{}" },
+          { id = "c3", name = "add", arguments = '{"a":1,"b":2}' } } }
+      end }
+      local client = llm.client { provider = mock.provider }
+      local response = assert(client:run_tools("Go.", { tools = { tools.greet, tools.raise,
+        tools.add } }))
+      client:close()
+      mock:close()
+      assert.match('"sum":3', response.content)
+      local said = {}
+      for _, message in ipairs(mock.requests[2].messages) do
+        if message.role == "tool" then said[#said + 1] = llm.message.text_of(message.content) end
+      end
+      assert.equal("Hello, you", said[1])
+      assert.match("out of paper", said[2])
     end)
 
     it("runs calls at once, and stops those that are cancelled", function()
@@ -173,9 +193,9 @@ describe("llm.mcp_server", function()
     assert.same({ kind = "resource", name = "kit://text" }, listed[11])
     assert.equal('{"sum":3}\n', run("--call=add", "--arguments", '{"a":1,"b":2}').stdout)
     assert.equal("a dot\n[image image/png, 5 bytes]\n", run("-c", "draw").stdout)
-    local done = run("-c", "add")
-    assert.equal(2, done.code)
-    assert.match("lacks the propert", done.stderr)
+    local done = run("-c", "raise")
+    assert.equal(1, done.code)
+    assert.equal("llmrun: out of paper\n", done.stderr)
     for _, words in ipairs { { "-c", "none" }, { "-a", "[1" }, { "-a", "1" } } do
       assert.equal(2, run((table.unpack or unpack)(words)).code) -- luacheck: ignore
     end
@@ -186,7 +206,8 @@ describe("llm.mcp_server", function()
       [{ tools = { { name = "x" } } }] = "name and run are needed",
       [{ tools = { { name = "x", run = print, parameter = {} } } }] = 'did you mean "parameters"',
       [{ tools = { { name = "x", run = print, parameters = { type = "strange" } } } }] =
-        "tools[1]: parameters",
+        "parameters of x: ",
+      [{ tools = { { name = "x", run = print }, { name = "x", run = print } } }] = "two of x",
       [{ resources = { {} } }] = "uri and read", [{ prompts = { {} } }] = "name and get",
       [{ tols = {} }] = 'did you mean "tools"',
     } do

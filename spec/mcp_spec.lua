@@ -47,6 +47,22 @@ describe("llm.mcp", function()
     assert.is_false((pcall(session.ping, session)))
   end)
 
+  it("starts the server with what it is given, and without keys", function()
+    session = assert(open("good", { env = { GIVEN = "yes" } }))
+    assert.equal("yes", assert(session:call("env", { name = "GIVEN" })))
+    local real = core.process.environment
+    core.process.environment = function()
+      local env = real()
+      env.OPENAI_API_KEY, env.KEPT = "sk-of-the-spec", "kept"
+      return env
+    end
+    session:close()
+    session = assert(open())
+    core.process.environment = real
+    assert.equal("nil", assert(session:call("env", { name = "OPENAI_API_KEY" })))
+    assert.equal("kept", assert(session:call("env", { name = "KEPT" })))
+  end)
+
   it("speaks an older version, and refuses one that it does not know", function()
     session = assert(open "old")
     assert.equal("2024-11-05", session.version)

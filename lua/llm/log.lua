@@ -1,5 +1,6 @@
 --- Log lines: a level, who speaks, what happened; to standard error or a function.
 -- @module llm.log
+local core = require "llm.core"
 local secret = require "llm.secret"
 
 local levels = { debug = 1, info = 2, warn = 3, error = 4, off = 5 }
@@ -7,7 +8,7 @@ local threshold = levels[os.getenv("LLM_LOG") or "warn"] or levels.warn
 local sink
 
 local function to_stderr(level, source, message)
-  io.stderr:write("llmrun: ", level, ": ", source, ": ", message, "\n")
+  io.stderr:write("llmrun: ", level, ": ", source, ": ", core.system.neutralise(message), "\n")
 end
 
 --- Writes a line if its level is logged; credentials are masked.

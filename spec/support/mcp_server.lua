@@ -47,6 +47,10 @@ function tools.reverse(message)
   waiting = {}
 end
 
+function tools.env(message)
+  answer(message.id, text(tostring(os.getenv(message.params.arguments.name))))
+end
+
 function tools.silent() end
 
 function tools.die()

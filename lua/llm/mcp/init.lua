@@ -177,7 +177,7 @@ local function tool_of(session, tool)
     parameters = type(tool.inputSchema) == "table" and tool.inputSchema or { type = "object" },
     run = function(arguments)
       local value, err = session:call(name, arguments)
-      if value == nil then error(err, 0) end
+      if value == nil then return nil, err.is_tool and err.message or err end
       return content.told(value)
     end,
   }

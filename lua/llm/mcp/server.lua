@@ -16,11 +16,13 @@ local known = {
   name = "string", version = "string", instructions = "string", tools = "table",
   resources = "table", prompts = "table",
 }
-local known_tool = { name = "string", description = "string", parameters = "any", run = "function" }
-local known_resource = { uri = "string", name = "string", description = "string", mime = "string",
-  read = "function" }
-local known_prompt = { name = "string", description = "string", arguments = "table",
-  get = "function" }
+local known_fields = {
+  tools = { name = "string", description = "string", parameters = "table|string",
+    run = "function" },
+  resources = { uri = "string", name = "string", description = "string", mime = "string",
+    read = "function" },
+  prompts = { name = "string", description = "string", arguments = "table", get = "function" },
+}
 
 local function problem(code, message) return nil, { code = code, message = message } end
 
@@ -28,6 +30,21 @@ local function list_of(items, shape)
   local list = setmetatable({}, array_mt)
   for i, item in ipairs(items) do list[i] = shape(item) end
   return list
+end
+
+-- What is offered by its key; each of it has that and a function.
+local function index(kind, items, key, method)
+  local by_key = {}
+  for i, item in ipairs(items) do
+    local where = ("llm.mcp_server: %s[%d]"):format(kind, i)
+    options.check(item, known_fields[kind], where)
+    if not (item[key] and item[method]) then
+      options.refuse(where, key .. " and " .. method .. " are needed")
+    end
+    if by_key[item[key]] then options.refuse(where, "there are two of " .. item[key]) end
+    by_key[item[key]] = item
+  end
+  return by_key
 end
 
 -- --- tools ---------------------------------------------------------------------------------------
@@ -42,35 +59,33 @@ local function result_of(value, err)
   return { content = blocks, structuredContent = structured }
 end
 
-local function call_tool(tools, params, call)
-  local tool = tools[params.name]
-  if not tool then
-    return problem(codes.params, ("there is no tool %q"):format(tostring(params.name)))
-  end
+local function call_tool(tool, validator, params, call)
   local arguments = params.arguments == nil and {} or params.arguments
   if type(arguments) ~= "table" then return problem(codes.params, "arguments is no object") end
-  local ok, problems = tool.validator:validate(arguments)
+  local ok, problems = validator:validate(arguments)
   if not ok then return failed("the arguments do not fit: " .. tostring(problems)) end
   call.failed = failed -- what it raises is the model's to read
   return result_of(tool.run(arguments, { progress = function(...) call:progress(...) end }))
 end
 
 local function offer_tools(methods, given)
-  local tools = {}
-  for i, tool in ipairs(given) do
-    local where = ("llm.mcp_server: tools[%d]"):format(i)
-    options.check(tool, known_tool, where)
-    if not tool.name or not tool.run then options.refuse(where, "name and run are needed") end
+  local tools, validators = index("tools", given, "name", "run"), {}
+  local list = list_of(given, function(tool)
     local parameters = tool.parameters or { type = "object" }
     if type(parameters) == "string" then parameters = schema.parse(parameters) end
     local validator, err = schema.compile(parameters)
-    if not validator then options.refuse(where, "parameters: " .. err.message) end
-    tools[tool.name] = { run = tool.run, validator = validator }
-    tools[i] = { name = tool.name, description = tool.description, inputSchema = parameters }
-  end
-  local list = list_of(tools, function(tool) return tool end)
+    if not validator then
+      options.refuse("llm.mcp_server", ("parameters of %s: %s"):format(tool.name, err.message))
+    end
+    validators[tool.name] = validator
+    return { name = tool.name, description = tool.description, inputSchema = parameters }
+  end)
   methods["tools/list"] = function() return { tools = list } end
-  methods["tools/call"] = function(params, call) return call_tool(tools, params, call) end
+  methods["tools/call"] = function(params, call)
+    local tool = tools[params.name]
+    if tool then return call_tool(tool, validators[tool.name], params, call) end
+    return problem(codes.params, ("there is no tool %q"):format(tostring(params.name)))
+  end
 end
 
 -- --- resources and prompts -----------------------------------------------------------------------
@@ -83,15 +98,7 @@ local function contents_of(resource, value)
 end
 
 local function offer_resources(methods, given)
-  local by_uri = {}
-  for i, resource in ipairs(given) do
-    local where = ("llm.mcp_server: resources[%d]"):format(i)
-    options.check(resource, known_resource, where)
-    if not (resource.uri and resource.read) then
-      options.refuse(where, "uri and read are needed")
-    end
-    by_uri[resource.uri] = resource
-  end
+  local by_uri = index("resources", given, "uri", "read")
   local list = list_of(given, function(one)
     return { uri = one.uri, name = one.name or one.uri, description = one.description,
       mimeType = one.mime }
@@ -125,13 +132,7 @@ local function missing_argument(prompt, arguments)
 end
 
 local function offer_prompts(methods, given)
-  local by_name = {}
-  for i, prompt in ipairs(given) do
-    local where = ("llm.mcp_server: prompts[%d]"):format(i)
-    options.check(prompt, known_prompt, where)
-    if not prompt.name or not prompt.get then options.refuse(where, "name and get are needed") end
-    by_name[prompt.name] = prompt
-  end
+  local by_name = index("prompts", given, "name", "get")
   local list = list_of(given, function(one)
     return { name = one.name, description = one.description, arguments = one.arguments }
   end)
