@@ -150,7 +150,8 @@ describe("llm.mcp_server", function()
       local answers = ask { "{", '{"jsonrpc":"2.0","id":1,"method":"nope"}', '{"id":2,"method":3}',
         '{"jsonrpc":"2.0","id":3,"method":"tools/call","params":[1]}',
         '{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"add","arguments":7}}',
-        '{"jsonrpc":"2.0","id":"five","method":"ping"}', "", '{"jsonrpc":"2.0","method":"x"}' }
+        '{"jsonrpc":"2.0","id":"five","method":"ping","params":null}', "",
+        '{"jsonrpc":"2.0","method":"x"}' }
       assert.equal(-32700, answers[llm.null].error.code)
       assert.equal(-32601, answers[1].error.code)
       assert.equal(-32600, answers[2].error.code)

@@ -205,6 +205,24 @@ describe("llm.mcp", function()
     assert.is_true(is_gone(pid))
   end)
 
+  it("works inside a host that owns the loop", function()
+    local has_luv, uv = pcall(require, "luv")
+    if not has_luv or not llm.loop.pollfd() then return print "not tested in a host" end
+    llm.host.luv.attach()
+    local words = {}
+    for i = 1, 3 do
+      coroutine.wrap(function()
+        local own = assert(open())
+        words[i] = assert(own:call("env", { name = "NO_SUCH_VARIABLE" }))
+        own:close()
+      end)()
+    end
+    uv.run()
+    llm.host.luv.detach()
+    uv.run "nowait"
+    assert.same({ "nil", "nil", "nil" }, words)
+  end)
+
   describe("asked by the server", function()
     local function ask(method, params)
       return assert(session:call("ask", { method = method, params = params })).reply

@@ -61,7 +61,7 @@ end
 function tools.noise(message)
   io.write("Debugger attached.\n\n{\"half\": \n[1,2]\n")
   send { id = 99999, result = {} }
-  answer(message.id, text "still here")
+  send { id = message.id, result = text "still here", error = llm.null }
 end
 
 function tools.long(message)

@@ -25,6 +25,11 @@ Call.__index = Call
 local codes = { parse = -32700, request = -32600, method = -32601, params = -32602,
   internal = -32603 }
 
+-- Some write null for what is not there.
+local function present(value)
+  if value ~= null then return value end
+end
+
 --- @tparam table fields `name` (for messages), `transport`, `timeout` (seconds, nil: none),
 -- `methods` (name -> `function(params, call) -> result | nil, {code=, message=}`),
 -- `notified(method, params)`, `senseless(peer, text, id)` for what is no JSON (then without an id)
@@ -108,7 +113,7 @@ function Peer:request(method, params, timeout)
   for _ in goes_on, entry, nil, entry do self.transport:park(entry) end
   entry:close()
   if not entry.answer then return nil, entry.err end
-  if entry.answer.error ~= nil then return failure(self, entry.answer) end
+  if present(entry.answer.error) then return failure(self, entry.answer) end
   if type(entry.answer.result) ~= "table" then
     return nil, errors.new("protocol", ("%s answered %s without a result"):format(
       self.name, method), { provider = self.name })
@@ -150,12 +155,12 @@ function Call:settle(ended)
   peer:send { id = self.id, result = result }
 end
 
-local function begin_call(peer, message)
+local function begin_call(peer, message, params)
   local method = peer.methods[message.method]
   if not method then
     return peer:reject(message.id, codes.method, ("there is no method %q"):format(message.method))
   end
-  local call = setmetatable({ peer = peer, id = message.id, params = message.params or {} }, Call)
+  local call = setmetatable({ peer = peer, id = message.id, params = params }, Call)
   local job = { body = method, first = call.params, second = call, run = call, joined = true }
   peer.calls[message.id] = job
   task.start(job)
@@ -188,13 +193,13 @@ local function is_id(id)
 end
 
 local function on_message(peer, message)
-  local params = message.params
+  local params = present(message.params)
   local is_good = type(params) == "table" or params == nil
   if type(message.method) == "string" and is_good then
     if message.id == nil then return on_notification(peer, message.method, params or {}) end
-    if is_id(message.id) then return begin_call(peer, message) end
+    if is_id(message.id) then return begin_call(peer, message, params or {}) end
   elseif message.method == nil and is_id(message.id) and
-    (message.result or message.error or peer.pending[message.id]) then
+    (message.result or present(message.error) or peer.pending[message.id]) then
     return on_answer(peer, message)
   end
   peer:senseless(encode(message), is_id(message.id) and message.id or null)
