@@ -128,6 +128,22 @@ describe("llmrun", function()
       assert.equal("Hi", asked("ok").messages[1].content)
     end)
 
+    it("with the files of -a, each as what it holds", function()
+      local png = "\137PNG\r\n\26\n\0\0"
+      write("a photo", png)
+      write("notes.md", "# Notes\n")
+      run("-p", "What is this?", "-a", "a photo", "--attach=notes.md",
+        { env = openai "ok", stdin = "More" })
+      local content = asked("ok").messages[1].content
+      assert.equal("data:image/png;base64," .. llm.base64.encode(png), content[1].image_url.url)
+      assert.same({ type = "text", text = "notes.md:\n# Notes\n" }, content[2])
+      assert.same({ type = "text", text = "What is this?\n\nMore" }, content[3])
+      local done = run("-p", "Hi", "-a", "nowhere.png", { env = openai "ok" })
+      assert.equal(2, done.code)
+      assert.matches("nowhere.png: No such file", done.stderr, 1, true)
+      assert.equal(2, run("-a", "notes.md", "-e", "print(1)").code)
+    end)
+
     it("the model of -m, of the environment, or the provider's own", function()
       local env = openai "ok"
       run("-m", "gpt-4o", "-p", "Hi", { env = env })

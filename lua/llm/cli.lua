@@ -24,6 +24,8 @@ local command = {
   { "model", "model, or provider/model (default: LLM_DEFAULT_MODEL)", short = "m",
     value = "MODEL" },
   { "prompt", "print the answer to a prompt as it comes", short = "p", value = "TEXT" },
+  { "attach", "add an image, PDF or other file to the prompt; more than once", short = "a",
+    value = "FILE" },
   { "execute", "run CODE; llm is already there", short = "e", value = "CODE" },
   { "config", "configuration (default: ~/.config/llmrun/config.lua)", value = "FILE" },
   { "log", "debug, info, warn (default), error or off", value = "LEVEL" },
@@ -56,7 +58,7 @@ end
 
 -- Options stand before the script; what follows it is the script's.
 local function parse(argv)
-  local opts, known, i = {}, args.index(command), 1
+  local opts, known, i = { attach = {} }, args.index(command), 1
   while argv[i] do
     local word = argv[i]
     local long, value = word:match("^(%-%-[%w-]+)=(.*)$")
@@ -68,7 +70,7 @@ local function parse(argv)
         value = argv[i]
       end
       if not value then return nil, word .. " needs a value; try llmrun --help" end
-      opts[name] = value
+      if name == "attach" then table.insert(opts.attach, value) else opts[name] = value end
     elseif option and not long then
       opts[name] = true
     elseif word == "-" or word:sub(1, 1) ~= "-" then
@@ -85,6 +87,7 @@ local function parse(argv)
   if opts.prompt and argv[i] then
     return nil, ("%q is not a part of the prompt; quote the prompt as a whole"):format(argv[i])
   end
+  if opts.attach[1] and not opts.prompt then return nil, "--attach needs a --prompt" end
   opts.first = i
   return opts
 end
@@ -115,14 +118,23 @@ local function load_script(name)
   return load(text:gsub("^#[^\n]*", ""), chunk_name, "t")
 end
 
-local function ask(prompt)
+-- The prompt after the files that go with it.
+local function message_of(prompt, files)
+  if not files[1] then return prompt end
+  local content = {}
+  for i, path in ipairs(files) do content[i] = assert(require("llm").file(path)) end
+  content[#content + 1] = { type = "text", text = prompt }
+  return { role = "user", content = content }
+end
+
+local function ask(prompt, files)
   local llm = require "llm"
   if not require("llm.core").system.isatty(0) then
     local input = io.read("a") or ""
     if input:find("%S") then prompt = prompt .. "\n\n" .. input end
   end
   local last = "\n"
-  for text in llm.client():stream_text(prompt) do
+  for text in llm.client():stream_text(message_of(prompt, files)) do
     llm.write(text)
     last = text
   end
@@ -130,7 +142,7 @@ local function ask(prompt)
 end
 
 local function chunk_of(opts)
-  if opts.prompt then return function() ask(opts.prompt) end end
+  if opts.prompt then return function() ask(opts.prompt, opts.attach) end end
   if opts.execute then return load(opts.execute, "=-e", "t") end
   return load_script(opts.script)
 end

@@ -25,6 +25,7 @@ local parts = {
   input = { "llm.args", "input" }, read = { "llm.args", "read" }, table = { "llm.table", "write" },
   text = { "llm.args", "text" }, is_terminal = { "llm.output", "is_terminal" },
   stop = { "llm.args", "stop" }, columns = { "llm.columns", "new" },
+  image = { "llm.part", "image" }, audio = { "llm.part", "audio" }, file = { "llm.part", "file" },
   tool = { "llm.tool", "new" }, url = { "llm.url" }, schema = { "llm.schema" },
   cost = { "llm.cost" }, estimate_cost = { "llm.cost", "estimate" },
   models = { "llm.cost", "models" },

@@ -6,11 +6,26 @@ local roles = { system = true, user = true, assistant = true, tool = true }
 
 local function is_blank(text) return not text:find("%S") end
 
+local function lacks_data(part)
+  if type(part.url) == "string" then return nil end
+  return type(part.data) ~= "string" and "data (its bytes) or url; see llm.file" or
+    type(part.mime) ~= "string" and "mime, the type of its data" or nil
+end
+
+local what_lacks = {
+  text = function(part) return type(part.text) ~= "string" and "text" or nil end,
+  image = lacks_data, audio = lacks_data, file = lacks_data,
+}
+
 local function check_parts(parts, where)
   if #parts == 0 then options.refuse(where, "content must not be an empty list") end
   for i, part in ipairs(parts) do
     if type(part) ~= "table" or type(part.type) ~= "string" then
       options.refuse(where, ("content part %d must be a table with a type"):format(i))
+    end
+    local missing = what_lacks[part.type] and what_lacks[part.type](part)
+    if missing then
+      options.refuse(where, ("content part %d of type %s needs %s"):format(i, part.type, missing))
     end
   end
 end

@@ -3,6 +3,7 @@
 local errors = require "llm.error"
 local json = require("llm.core").json
 local options = require "llm.options"
+local parts = require "llm.part"
 local schemas = require "llm.schema"
 
 local TIMEOUT, MAX_OUTPUT = 60, 64 * 1024
@@ -117,16 +118,31 @@ local function explain(problem)
   return errors.new("invalid_request", text).message
 end
 
+-- Parts with each text cut; one text where all is text.
+function Tool:shorten(list)
+  local short, texts = {}, {}
+  for i, part in ipairs(list) do
+    if part.type == "text" then
+      texts[#texts + 1] = cut(part.text, self.max_output)
+      part = { type = "text", text = texts[#texts] }
+    end
+    short[i] = part
+  end
+  return #texts == #short and cut(table.concat(texts, "\n"), self.max_output) or short
+end
+
 --- Reads what a call has come to.
 -- @tparam boolean ok whether it returned
 -- @param value what it returned first, or raised
 -- @param problem what it returned second
--- @treturn string the result as the model gets it
+-- @treturn string|table the result as the model gets it: a text or parts
 -- @treturn nil, string the error
 function Tool:outcome(ok, value, problem)
   if not ok then return nil, explain(value) end
   if value == nil and problem ~= nil then return nil, explain(problem) end
   if value == nil then return "null" end
+  local list = parts.list_of(value)
+  if list then return self:shorten(list) end
   if type(value) ~= "string" then
     local encoded
     encoded, value = pcall(json.encode, value)

@@ -17,10 +17,10 @@ local encode_part = {
     return { type = "image", source = source_of(part), cache_control = part.cache_control }
   end,
   file = function(part)
-    local source = source_of(part)
-    if part.mime == "text/plain" and part.data then
-      source = { type = "text", media_type = part.mime, data = part.data }
-    end
+    local is_text = part.data and require("llm.mime").is_textual(part.mime)
+    if part.data and not is_text and part.mime ~= "application/pdf" then return nil end
+    local source = is_text and { type = "text", media_type = "text/plain", data = part.data } or
+      source_of(part)
     return { type = "document", source = source, title = part.name,
       cache_control = part.cache_control }
   end,
@@ -31,10 +31,11 @@ local function encode_content(content)
   local blocks = {}
   for i, part in ipairs(content) do
     local encode = encode_part[part.type]
-    if not encode then
-      return nil, ("this provider does not take message parts of type %s"):format(part.type)
+    blocks[i] = encode and encode(part)
+    if not blocks[i] then
+      return nil, ("this provider does not take this message part: %s %s"):format(
+        part.type, part.mime or "")
     end
-    blocks[i] = encode(part)
   end
   return blocks
 end

@@ -28,6 +28,8 @@ local block_names = { image = "image", audio = "audio", file = "document" }
 -- Only bytes can be sent, and only of these formats.
 local function encode_media(part)
   local format = part.data and formats[part.type] and formats[part.type][part.mime]
+  local is_text = part.data and part.type == "file" and require("llm.mime").is_textual(part.mime)
+  format = format or is_text and "txt"
   if not format then return nil end
   local name = part.type == "file" and (part.name or "file"):gsub("[^%w %-%(%)%[%]]", "-") or nil
   return { [block_names[part.type]] = { format = format, name = name,

@@ -4,6 +4,7 @@ local core = require "llm.core"
 local message = require "llm.message"
 
 local json = core.json
+local unpack = table.unpack or unpack -- luacheck: ignore
 
 local function encode_part(part)
   if part.type == "text" then return { text = part.text } end
@@ -76,7 +77,16 @@ local function encode_model(source, model, row)
   return parts
 end
 
-local function encode_result(source, called)
+-- What a result holds beside text.
+local function media_of(content)
+  local media = {}
+  for _, part in ipairs(type(content) == "table" and content or {}) do
+    if part.type ~= "text" then media[#media + 1] = encode_part(part) end
+  end
+  return media
+end
+
+local function encode_result(source, called, row)
   local text = message.text_of(source.content)
   local call = called[source.tool_call_id]
   if not call then
@@ -84,10 +94,14 @@ local function encode_result(source, called)
   end
   local output = json.decode(text)
   if output == nil then output = text end
-  return { { functionResponse = {
+  local media = media_of(source.content)
+  local is_within = row.signed and media[1] -- Gemini 3 takes it as a part of the result
+  local response = { functionResponse = {
     id = not call.invented and source.tool_call_id or nil, name = call.name,
     response = source.is_error and { error = output } or { output = output },
-  } } }
+    parts = is_within and media or nil,
+  } }
+  return is_within and { response } or { response, unpack(media) }
 end
 
 -- Turns of one role that follow each other are one.
@@ -117,7 +131,7 @@ local function encode_contents(request, row)
       remember_calls(source, request.model, called)
       parts, problem = encode_model(source, request.model, row)
     elseif source.role == "tool" then
-      parts, problem = encode_result(source, called)
+      parts, problem = encode_result(source, called, row)
     else
       parts, problem = encode_parts(source.content)
     end

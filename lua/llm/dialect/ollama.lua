@@ -18,8 +18,9 @@ local function encode_content(content)
   if type(content) ~= "table" then return content or "" end
   local texts, images = {}, nil
   for _, part in ipairs(content) do
-    if part.type == "text" then
-      texts[#texts + 1] = part.text
+    local text = part.text or part.type == "file" and require("llm.mime").text_of(part)
+    if text then
+      texts[#texts + 1] = text
     elseif part.type == "image" and part.data then
       images = images or {}
       images[#images + 1] = core.base64.encode(part.data)

@@ -1,6 +1,7 @@
 --- OpenAI's Chat Completions: the request that a client sends.
 -- @module llm.dialect.openai_chat_request
 local core = require "llm.core"
+local message = require "llm.message"
 local parameters = require "llm.parameters"
 local server = require "llm.dialect.openai_chat_server"
 local wire = require "llm.schema.wire"
@@ -25,6 +26,8 @@ local encode_part = {
       input_audio = { data = core.base64.encode(part.data), format = format } }
   end,
   file = function(part)
+    local text = require("llm.mime").text_of(part)
+    if text then return { type = "text", text = text } end
     return part.data and { type = "file",
       file = { filename = part.name or "file", file_data = data_url(part) } }
   end,
@@ -85,9 +88,34 @@ local function encode_message(source, system_role, quirks)
   return encoded
 end
 
+-- The result of a tool is text here; what else it holds is shown by the user after all results.
+local function split_result(source, shown)
+  local texts = {}
+  for _, part in ipairs(source.content) do
+    local list = part.type == "text" and texts or shown
+    list[#list + 1] = part
+  end
+  local text = message.text_of(texts)
+  if text == "" then text = "shown in the next message of the user" end
+  return { role = "tool", tool_call_id = source.tool_call_id, name = source.name, content = text }
+end
+
+local function with_results_split(messages)
+  local list, shown = {}, {}
+  for i, source in ipairs(messages) do
+    local is_split = source.role == "tool" and type(source.content) == "table"
+    list[#list + 1] = is_split and split_result(source, shown) or source
+    local following = messages[i + 1]
+    if shown[1] and not (following and following.role == "tool") then
+      list[#list + 1], shown = { role = "user", content = shown }, {}
+    end
+  end
+  return list
+end
+
 local function encode_messages(messages, system_role, quirks)
   local list = {}
-  for i, source in ipairs(messages) do
+  for i, source in ipairs(with_results_split(messages)) do
     local encoded, problem = encode_message(source, system_role, quirks)
     if not encoded then return nil, problem end
     list[i] = encoded

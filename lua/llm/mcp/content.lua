@@ -1,6 +1,7 @@
 --- Content: MCP's content blocks and our message parts, both ways.
 -- @module llm.mcp.content
 local core = require "llm.core"
+local message_parts = require "llm.part"
 
 local base64, encode = core.base64, core.json.encode
 local array_mt = core.json.array_mt
@@ -88,13 +89,6 @@ function to.file(part)
     blob = base64.encode(part.data) } }
 end
 
-local function is_parts(value)
-  for _, part in ipairs(value) do
-    if type(part) ~= "table" or not to[part.type] then return false end
-  end
-  return value[1] ~= nil
-end
-
 --- Content blocks of what a function gave.
 -- @param value a text, a part, a list of parts, or anything that JSON can say
 -- @treturn table blocks
@@ -103,10 +97,10 @@ local function blocks_of(value)
   if value == nil then return setmetatable({}, array_mt) end
   if type(value) == "string" then return { text(value) } end
   if type(value) ~= "table" then return { text(encode(value)) } end
-  if value.type and to[value.type] then value = { value } end
-  if is_parts(value) then
+  local list = message_parts.list_of(value)
+  if list then
     local blocks = {}
-    for i, part in ipairs(value) do blocks[i] = to[part.type](part) end
+    for i, part in ipairs(list) do blocks[i] = to[part.type](part) end
     return blocks
   end
   local json = encode(value)
