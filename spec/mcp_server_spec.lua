@@ -32,7 +32,7 @@ describe("llm.mcp_server", function()
       assert.equal(10, #tools)
       assert.equal("Adds two numbers", tools[1].description)
       assert.same({ "a", "b" }, tools[1].parameters.required)
-      assert.same({ type = "object" }, tools[3].parameters)
+      assert.same({ type = "object", properties = {} }, tools[3].parameters)
       assert.is_true(session:ping())
     end)
 
@@ -204,10 +204,10 @@ describe("llm.mcp_server", function()
 
   it("refuses misuse", function()
     for opts, message in pairs {
-      [{ tools = { { name = "x" } } }] = "name and run are needed",
+      [{ tools = { { name = "x" } } }] = "run must be a function",
       [{ tools = { { name = "x", run = print, parameter = {} } } }] = 'did you mean "parameters"',
       [{ tools = { { name = "x", run = print, parameters = { type = "strange" } } } }] =
-        "parameters of x: ",
+        "llm.tool x: parameters",
       [{ tools = { { name = "x", run = print }, { name = "x", run = print } } }] = "two of x",
       [{ resources = { {} } }] = "uri and read", [{ prompts = { {} } }] = "name and get",
       [{ tols = {} }] = 'did you mean "tools"',

@@ -386,7 +386,7 @@ describe("a tool loop", function()
   it("refuses options that make no sense", function()
     local good = tool("f", print)
     for text, opts in pairs {
-      ["list of tools"] = {}, ["two of the name"] = { tools = { good, tool("f", print) } },
+      ["list of tools"] = {}, ["two of f"] = { tools = { good, tool("f", print) } },
       ["64 letters"] = { tools = { tool("a b", print) } },
       ["run must be a function"] = { tools = { { name = "f" } } },
       ["did you mean \"parameters\""] = { tools = { tool("f", print, { paramters = "a" }) } },

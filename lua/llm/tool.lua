@@ -46,8 +46,9 @@ local function new(fields)
   if not fields.run then refuse(name, "run must be a function") end
   local parameters, validator = read_schema(name, fields.parameters)
   return setmetatable({
-    name = name, run = fields.run, validator = validator,
+    name = name, description = fields.description, parameters = parameters, run = fields.run,
     timeout = fields.timeout or TIMEOUT, max_output = fields.max_output or MAX_OUTPUT,
+    validator = validator,
     sent = { name = name, description = fields.description, parameters = parameters,
       strict = fields.strict, cache_control = fields.cache_control },
   }, Tool)
@@ -76,7 +77,7 @@ local function index(list)
   for i, fields in ipairs(list) do
     local tool = tool_of(fields)
     if by_name[tool.name] then
-      options.refuse("tools", ("there are two of the name %q"):format(tool.name))
+      options.refuse("tools", "there are two of " .. tool.name)
     end
     sent[i], by_name[tool.name] = tool.sent, tool
   end

@@ -6,8 +6,8 @@ local log = require "llm.log"
 local options = require "llm.options"
 local parents = require "llm.mcp.parent"
 local peers = require "llm.mcp.peer"
-local schema = require "llm.schema"
 local task = require "llm.task"
+local tool = require "llm.tool"
 local versions = require "llm.mcp.versions"
 
 local array_mt, codes = core.json.array_mt, peers.codes
@@ -17,8 +17,6 @@ local known = {
   resources = "table", prompts = "table",
 }
 local known_fields = {
-  tools = { name = "string", description = "string", parameters = "table|string",
-    run = "function" },
   resources = { uri = "string", name = "string", description = "string", mime = "string",
     read = "function" },
   prompts = { name = "string", description = "string", arguments = "table", get = "function" },
@@ -59,31 +57,24 @@ local function result_of(value, err)
   return { content = blocks, structuredContent = structured }
 end
 
-local function call_tool(tool, validator, params, call)
+local function call_tool(called, params, call)
   local arguments = params.arguments == nil and {} or params.arguments
   if type(arguments) ~= "table" then return problem(codes.params, "arguments is no object") end
-  local ok, problems = validator:validate(arguments)
+  local ok, problems = called.validator:validate(arguments)
   if not ok then return failed("the arguments do not fit: " .. tostring(problems)) end
   call.failed = failed -- what it raises is the model's to read
-  return result_of(tool.run(arguments, { progress = function(...) call:progress(...) end }))
+  return result_of(called.run(arguments, { progress = function(...) call:progress(...) end }))
 end
 
 local function offer_tools(methods, given)
-  local tools, validators = index("tools", given, "name", "run"), {}
-  local list = list_of(given, function(tool)
-    local parameters = tool.parameters or { type = "object" }
-    if type(parameters) == "string" then parameters = schema.parse(parameters) end
-    local validator, err = schema.compile(parameters)
-    if not validator then
-      options.refuse("llm.mcp_server", ("parameters of %s: %s"):format(tool.name, err.message))
-    end
-    validators[tool.name] = validator
-    return { name = tool.name, description = tool.description, inputSchema = parameters }
+  local sent, tools = tool.index(given)
+  local list = list_of(sent, function(one)
+    return { name = one.name, description = one.description, inputSchema = one.parameters }
   end)
   methods["tools/list"] = function() return { tools = list } end
   methods["tools/call"] = function(params, call)
-    local tool = tools[params.name]
-    if tool then return call_tool(tool, validators[tool.name], params, call) end
+    local called = tools[params.name]
+    if called then return call_tool(called, params, call) end
     return problem(codes.params, ("there is no tool %q"):format(tostring(params.name)))
   end
 end
