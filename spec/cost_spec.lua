@@ -141,26 +141,26 @@ describe("cost_estimate of a response", function()
         output_tokens = 1 },
       tool_calls = function() return { { name = "add", arguments = "{}" } } end,
     }
-    local usage = estimate(nil, reply, "Two words")
+    local usage = estimate.usage(reply, "Two words")
     assert.same({ input_tokens = 100, cached_tokens = 60, cache_write_tokens = 40,
       output_tokens = 2 + 2 + llm.count_tokens("add{}", MODEL), estimated = true }, usage)
     reply.counts.output_tokens = 50
-    assert.equal(50, estimate(nil, reply, "Two words").output_tokens)
+    assert.equal(50, estimate.usage(reply, "Two words").output_tokens)
     reply.counts = { cached_tokens = 60 }
     assert.same({ input_tokens = 3, output_tokens = usage.output_tokens, estimated = true },
-      estimate(nil, reply, "Two words"))
+      estimate.usage(reply, "Two words"))
   end)
 
   it("counts tools and texts of a request", function()
     local messages = { { role = "user", content = QUESTION } }
     local reply = { request = { model = MODEL, messages = messages },
       tool_calls = function() end }
-    local plain = estimate(nil, reply, "").input_tokens
+    local plain = estimate.usage(reply, "").input_tokens
     reply.request.tools = { { name = "add", parameters = { type = "object" } } }
     assert.equal(plain + llm.count_tokens('add  {"type":"object"}', MODEL),
-      estimate(nil, reply, "").input_tokens)
+      estimate.usage(reply, "").input_tokens)
     reply.request.texts = { "Two words" }
-    assert.equal(2, estimate(nil, reply, "").input_tokens)
+    assert.equal(2, estimate.usage(reply, "").input_tokens)
   end)
 end)
 

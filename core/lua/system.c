@@ -1,5 +1,5 @@
-/* Binding of what Lua's own library lacks: terminals, directories, and the mode of a file that holds
- * a key. */
+/* Binding of what Lua's own library lacks: terminals, directories, the number of the process, and
+ * the mode of a file that holds a key. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -58,6 +58,12 @@ static int system_is_link(lua_State *L) {
     return 1;
 }
 
+/* pid() -> the number of this process */
+static int system_pid(lua_State *L) {
+    lua_pushinteger(L, getpid());
+    return 1;
+}
+
 /* mkdir(path) -> true | nil, message: a directory for its owner alone, unless it is there */
 static int system_mkdir(lua_State *L) {
     if (mkdir(luaL_checkstring(L, 1), 0700) != 0 && errno != EEXIST) {
@@ -94,6 +100,7 @@ int llm_lua_system(lua_State *L) {
         {"width", system_width},
         {"mode", system_mode},
         {"is_link", system_is_link},
+        {"pid", system_pid},
         {"mkdir", system_mkdir},
         {"create", system_create},
         {NULL, NULL},

@@ -277,7 +277,7 @@ function Client:cost(answered, asked, usage, terms)
     answered ~= asked and cost.of(asked, provider, usage, costs, terms) or nil
 end
 
-Client.estimate_usage = require "llm.estimate"
+Client.estimate_usage = require("llm.estimate").usage
 
 --- Cancels what is in flight; the client refuses further calls. Idempotent.
 function Client:close()

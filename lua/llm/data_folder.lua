@@ -21,17 +21,23 @@ local function write(file, message, bytes)
   return nil, message or close_message
 end
 
---- Writes a file: first a draft, which takes its place. Folders on its way are made; the draft
--- shows whether one is missing and why it could not be made.
+--- Makes the folders on the way to a file; opening the file shows whether one is missing.
+-- @tparam string file path
+-- @treturn string the path
+local function make(file)
+  for slash in file:gmatch("()/") do
+    if slash > 1 then system.mkdir(file:sub(1, slash - 1)) end
+  end
+  return file
+end
+
+--- Writes a file: first a draft, which takes its place. Folders on its way are made.
 -- @tparam string file path
 -- @tparam string bytes
 -- @treturn boolean true
 -- @treturn nil, string
 local function save(file, bytes)
-  for slash in file:gmatch("()/") do
-    if slash > 1 then system.mkdir(file:sub(1, slash - 1)) end
-  end
-  local draft = file .. ".new"
+  local draft = make(file) .. ".new"
   os.remove(draft) -- or what it links to would be written
   local ok, message = system.create(draft)
   if ok then ok, message = io.open(draft, "wb") end
@@ -42,4 +48,4 @@ local function save(file, bytes)
   return nil, message
 end
 
-return { path = path, save = save }
+return { path = path, make = make, save = save }

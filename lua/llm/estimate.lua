@@ -15,6 +15,9 @@ local function count_tools(tools, model)
   return n
 end
 
+--- The tokens of a request's prompt.
+-- @tparam table request canonical
+-- @treturn number
 local function count_input(request)
   local n = 0
   for _, text in ipairs(request.texts or {}) do n = n + tokens.count_tokens(text, request.model) end
@@ -36,11 +39,10 @@ end
 
 --- The usage of a reply: what the provider told of the prompt stays; what it told of the answer
 -- counts when it is more than what has come.
--- @tparam Client _
 -- @tparam Reply reply
 -- @tparam string content all the text of the reply
 -- @treturn table usage with `estimated = true`
-return function(_, reply, content)
+local function usage_of(reply, content)
   local usage = { estimated = true }
   local counts = reply.counts or {}
   if counts.input_tokens then
@@ -51,3 +53,5 @@ return function(_, reply, content)
   usage.output_tokens = math.max(counts.output_tokens or 0, count_output(reply, content))
   return usage
 end
+
+return { input = count_input, usage = usage_of }

@@ -17,4 +17,22 @@ local function new_userdata(owner)
   return guard
 end
 
-return { new = newproxy and new_userdata or new } -- luacheck: ignore
+-- What is open while a function runs: a to-be-closed value sees the error that ended it.
+local Scope = {}
+function Scope.__close(scope, err) if err ~= nil then scope.owner:close() end end
+
+local function once(scope, is_done)
+  if not is_done then return true, scope.body(scope.owner, scope.first, scope.second) end
+end
+
+--- Runs `body(owner, first, second)`, which may wait; `owner:close()` is called when an error ends
+-- it: at once on Lua 5.4, elsewhere when the owner is collected, so it needs a guard, too.
+-- @tparam table owner
+-- @tparam function body
+-- @return its first two results
+local function run(owner, body, first, second)
+  local scope = setmetatable({ owner = owner, body = body, first = first, second = second }, Scope)
+  for _, one, two in once, scope, nil, scope do return one, two end -- luacheck: ignore
+end
+
+return { new = newproxy and new_userdata or new, run = run } -- luacheck: ignore

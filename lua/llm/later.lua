@@ -29,4 +29,26 @@ function Later:stream_tools(messages, opts)
   return require("llm.tools").stream(self, messages, opts)
 end
 
+local function budget_of(client)
+  for _, policy in ipairs(client.policies) do
+    if type(policy) == "table" and policy.can_make_request then return policy end
+  end
+  error("this client has no budget; give llm.client { budget = { usd = … } }", 3)
+end
+
+--- Whether the client's budget lets a call through that may cost so much.
+-- @tparam[opt] number amount USD, or tokens for a budget of tokens; default: any
+-- @tparam[opt] string account where the budget is split: `"tag:nightly"`
+-- @treturn boolean
+-- @treturn number|err what is left; the error where the budget cannot be looked at
+-- @usage if client:can_make_request(0.05) then … end
+function Later:can_make_request(amount, account)
+  return budget_of(self):can_make_request(amount, account)
+end
+
+--- What the client's budget is at: see llm.policy.budget.
+-- @treturn table `spent`, `reserved`, `left`, `limit`, `unit`, `resets_at`
+-- @treturn nil, err
+function Later:budget_status(account) return budget_of(self):status(account) end
+
 return Later

@@ -5,6 +5,7 @@
 local core = require "llm.core"
 local errors = require "llm.error"
 local failure = require "llm.failure"
+local guard = require "llm.guard"
 local response = require "llm.response"
 local task = require "llm.task"
 
@@ -155,11 +156,7 @@ function Reply:next()
   end
 end
 
---- Waits until there is content to show or the reply is over, so that a failure before the first
--- content can still be answered by another attempt.
--- @treturn Reply
--- @treturn nil, err
-function Reply:open()
+local function opening(self)
   while not self.over and not self.first_content do
     local text = pull(self)
     if text then
@@ -175,11 +172,23 @@ function Reply:open()
   return self
 end
 
---- Reads the reply to its end.
+--- Waits until there is content to show or the reply is over, so that a failure before the first
+-- content can still be answered by another attempt.
+-- @treturn Reply
+-- @treturn nil, err
+function Reply:open() return guard.run(self, opening) end
+
+local function pull_more(self)
+  if self.over then return nil end
+  pull(self)
+  return true
+end
+
+--- Reads the reply to its end. A task that is cancelled meanwhile closes it.
 -- @treturn Response
 -- @treturn nil, err
 function Reply:fold()
-  while not self.over do pull(self) end
+  for _ in pull_more, self, nil, self do end -- luacheck: ignore
   self:settle()
   if not self.err then return self:response() end
   if not self.err.partial then self.err.partial = self:response() end
@@ -236,7 +245,7 @@ function Reply:response()
   local content = self:content()
   local usage = self.counts
   if self.settled and not has_final_usage(self) then
-    usage = call.client:estimate_usage(self, content)
+    usage = call.client.estimate_usage(self, content)
   end
   local model = self.model_id or self.request.model
   self.made = response.new {
@@ -247,7 +256,8 @@ function Reply:response()
     first_token_time = self.first_content and self.first_content - self.started,
     finish_reason = self.finish_reason, finish_reason_raw = self.finish_reason_raw,
     tool_calls = self:tool_calls(), reasoning = self.thoughts, refusal = self.refused,
-    opaque = self.kept, attempts = call.attempts, header_block = self.header_block,
+    opaque = self.kept, attempts = call.attempts, queue_time = call.queue_time,
+    queue_length = call.queue_length, header_block = self.header_block,
     items = self.items, next_page = self.next_page, logprobs = self.probabilities,
   }
   return self.made
