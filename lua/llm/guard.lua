@@ -29,6 +29,8 @@ end
 -- it: at once on Lua 5.4, elsewhere when the owner is collected, so it needs a guard, too.
 -- @tparam table owner
 -- @tparam function body
+-- @param first
+-- @param second
 -- @return its first two results
 local function run(owner, body, first, second)
   local scope = setmetatable({ owner = owner, body = body, first = first, second = second }, Scope)

@@ -166,7 +166,7 @@ function Budget:status(account)
 end
 
 --- Whether a call that may take so much would be let through now.
--- @tparam[opt] number estimate USD, or tokens for a limit of tokens; default 0
+-- @tparam[opt] number amount USD, or tokens for a limit of tokens; default 0
 -- @tparam[opt] string account
 -- @treturn boolean
 -- @treturn number|err what is left; the error where the ledger cannot be read
