@@ -75,6 +75,7 @@ local function condense(text, sum)
   end, { concurrency = args.concurrency }) do
     if err then error(err, 0) end
     summaries[i] = summary
+    llm.progress(("%d of %d parts"):format(i, #pieces))
   end
   local shorter = table.concat(summaries, "\n\n")
   if #shorter >= #text then

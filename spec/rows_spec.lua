@@ -4,13 +4,18 @@ local llm = require "llm"
 describe("llm.rows", function()
   local path
 
-  after_each(function()
+  local function forget()
     if path then os.remove(path) end
     path = nil
+  end
+
+  after_each(function()
+    forget()
     assert.equal(0, llm.live())
   end)
 
   local function write(text, ending)
+    forget()
     path = os.tmpname()
     os.remove(path)
     path = path .. (ending or "")
@@ -35,6 +40,7 @@ describe("llm.rows", function()
     local list = {}
     for row in llm.rows { texts = { "a", "b" } } do list[#list + 1] = row.index .. row.text end
     assert.same({ "1a", "2b" }, list)
+    assert.equal("the text is empty", llm.rows { texts = { " " } }().error)
   end)
 
   it("are lines, however they end", function()
@@ -42,8 +48,8 @@ describe("llm.rows", function()
     assert.same({ "one", "two", "three" }, texts())
     write ""
     assert.same({}, texts())
-    write "{not json\n"
-    assert.same({ "{not json" }, texts())
+    write "{not json\n\0\n"
+    assert.same({ "{not json", "!2: holds bytes that are no text" }, texts())
   end)
 
   it("are JSON lines, by name or by the first of them", function()

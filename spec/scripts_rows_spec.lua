@@ -99,6 +99,17 @@ describe("rows:", function()
     end)
 
     if terminal.is_there then
+      it("shows how far it is, and takes that away before other output", function()
+        local screen = terminal.start(process.quote(process.llmrun) .. [[ -e '
+          llm.progress "1 of 2" llm.progress "2 of 2" llm.write "answer\n" llm.progress "half"
+          io.read()']])
+        local lines = screen.wait("half")
+        assert.same({ "answer", "half" }, lines)
+        screen.type("\n")
+        screen.wait("END 0")
+        screen.stop()
+      end)
+
       it("shows a table that fits the terminal", function()
         write("r.txt", "I love it so much that I cannot stop\n天气真好我们去公园走走吧好不好呀\n")
         for _, width in ipairs { 80, 40 } do
@@ -145,6 +156,12 @@ describe("rows:", function()
       assert.equal("c", found[3].id)
       assert.equal(objects(run("embed", "-d", "4", "three").stdout)[1].embedding[1],
         found[3].embedding[1])
+    end)
+
+    it("tells rows that are no text from those that are", function()
+      local done = run("embed", "a", " ", "b")
+      assert.equal(13, done.code)
+      assert.equal("the text is empty", objects(done.stdout)[2].error)
     end)
 
     it("wants texts and a batch", function()

@@ -11,6 +11,7 @@ local parts = {
   chats = { "llm.chats" }, interrupted = { "llm.interrupt", "interrupted" },
   piecewise = { "llm.piecewise", "piecewise" },
   rows = { "llm.rows", "rows" },
+  progress = { "llm.output", "progress" },
   report = { "llm.report", "report" }, split = { "llm.split", "split" },
   window = { "llm.split", "window" }, sleep = { "llm.task", "sleep" },
   live = { "llm.task", "live" }, task = { "llm.task" },

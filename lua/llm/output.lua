@@ -4,6 +4,17 @@ local system = require("llm.core").system
 
 local descriptors = { stdin = 0, stdout = 1, stderr = 2 }
 local on_terminal = system.isatty(1)
+local is_progress_shown = false
+
+--- Shows how far a script is, on standard error where people look: in place of what was shown
+-- before. What is written to standard output takes it away.
+-- @tparam[opt] string text nothing: takes it away
+-- @usage llm.progress(("%d of %d"):format(done, total))
+local function progress(text)
+  if not (text or is_progress_shown) or not system.isatty(2) then return end
+  io.stderr:write("\r\27[K", text or "")
+  is_progress_shown = text ~= nil
+end
 
 --- Writes text to standard output at once. On a terminal, control characters that the model sent
 -- are shown and not obeyed; in a pipe every byte stays what it is.
@@ -11,6 +22,7 @@ local on_terminal = system.isatty(1)
 -- @raise when the output cannot be written
 -- @usage for text in client:stream_text("Hi") do llm.write(text) end
 local function write(...)
+  progress()
   for i = 1, select("#", ...) do
     local text = tostring((select(i, ...)))
     if on_terminal then text = system.neutralise(text) end
@@ -29,4 +41,4 @@ local function is_terminal(name)
   return system.isatty(descriptors[name or "stdout"])
 end
 
-return { write = write, is_terminal = is_terminal }
+return { write = write, progress = progress, is_terminal = is_terminal }

@@ -24,11 +24,6 @@ local function complain(index, result)
     raw and ("llmrun: the reply was: %s\n"):format(raw) or "")
 end
 
--- Where people look at standard error, they are told how far it is.
-local function progress(text)
-  if output.is_terminal "stderr" then io.stderr:write("\r\27[K", text) end
-end
-
 -- What came of a row: what the function gave, or what went wrong.
 local function outcome(result, err, row)
   if row.error then return { error = row.error, index = row.index, text = row.text } end
@@ -61,7 +56,7 @@ local function report(rows, body, opts)
     count, result = index, outcome(result, err, row)
     if result.error then
       failed = failed + 1
-      progress ""
+      output.progress()
       complain(index, result)
       if not opts.json then result[opts.columns[1][1]] = "error" end
     end
@@ -72,9 +67,9 @@ local function report(rows, body, opts)
     else
       tables.write({ result }, opts.columns)
     end
-    progress(index .. " done")
+    output.progress(index .. " done")
   end
-  progress ""
+  output.progress()
   if kept[1] then tables.write(kept, opts.columns) end
   return count, failed
 end

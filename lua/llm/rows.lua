@@ -71,6 +71,7 @@ local function give(row, fields, field)
   row.fields = type(fields) == "table" and fields or nil
   row.text, row.error = text_of(fields, field)
   if row.text and not row.text:find("%S") then row.error = "the text is empty" end
+  if row.text and row.text:find("\0", 1, true) then row.error = "holds bytes that are no text" end
   if row.error then row.error = ("%s:%d: %s"):format(row.file, row.line, row.error) end
   return row
 end
@@ -105,8 +106,9 @@ local function of_texts(texts)
   local i = 0
   return function()
     i = i + 1
-    if texts[i] == nil then return nil end
-    return { index = i, text = texts[i] }
+    local text = texts[i]
+    if not text then return nil end
+    return { index = i, text = text, error = not text:find("%S") and "the text is empty" or nil }
   end
 end
 

@@ -43,7 +43,8 @@ function terminal.start(command, opts)
     return lines
   end
 
-  --- Waits until something is shown: the lines, or an error after 10 seconds.
+  --- Waits until something is shown: the lines, or an error after 10 seconds, which
+  -- stops the screen.
   -- @tparam string pattern Lua pattern
   function screen.wait(pattern)
     local deadline = core.loop.clock() + 10
@@ -51,7 +52,10 @@ function terminal.start(command, opts)
       local lines = screen.lines()
       local text = table.concat(lines, "\n")
       if text:find(pattern) then return lines, text end
-      if core.loop.clock() > deadline then error(pattern .. " did not come:\n" .. text, 2) end
+      if core.loop.clock() > deadline then
+        screen.stop() -- or what it runs outlives the spec
+        error(pattern .. " did not come:\n" .. text, 2)
+      end
       llm.sleep(0.02)
     end
   end
