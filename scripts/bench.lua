@@ -3,7 +3,7 @@
 local llm = require "llm"
 
 local args = llm.args({
-  usage = "bench [options] [PROMPT]",
+  usage = "bench [options] [PROMPT...]",
   about = "Sends PROMPT again and again and tells how long answers took.\n" ..
     "Closed loop: so many requests are always in flight. With --rate an open loop: requests\n" ..
     "begin when they are due, whatever became of those before; their times count from then.",
@@ -28,7 +28,9 @@ end
 local client = llm.client { model = args.model, base_url = args.base_url, retry = false,
   max_tokens = args.max_tokens, unsupported = "drop",
   max_connections = 4096, max_connections_per_host = 4096 }
-local prompt = args[1] or "Write one sentence about the sea."
+local prompt = table.concat(args, " ")
+if prompt == "" then prompt = "Write one sentence about the sea." end
+if prompt == "-" then prompt = llm.text "-" end
 local clock = llm.clock
 
 local failures, errors, tokens = 0, {}, 0

@@ -3,7 +3,7 @@
 local llm = require "llm"
 
 local args = llm.args({
-  usage = "compare -m MODEL,MODEL... [options] [PROMPT]",
+  usage = "compare -m MODEL,MODEL... [options] [PROMPT...]",
   about = "Sends PROMPT, or standard input, to several models at once.\n" ..
     "On a terminal the answers stream in columns; elsewhere they stand one after the other.",
   { "model", "which models, with commas between", short = "m", value = "MODELS" },
@@ -15,7 +15,8 @@ local args = llm.args({
 local models = {}
 for name in (args.model or ""):gmatch("[^,%s]+") do models[#models + 1] = name end
 if #models < 2 then llm.stop(2, "give two models or more: -m openai/gpt-5-mini,mock/mock") end
-local prompt = args[1] or llm.input {}
+local prompt = table.concat(args, " ")
+if prompt == "" or prompt == "-" then prompt = llm.text "-" end
 
 local columns = not args.json and llm.columns(models)
 

@@ -27,6 +27,12 @@ local cases = {
   { "summarize", stdin = "A text. More of it.", out = "A text%." },
   { "translate", "-t", "German", stdin = "One.\n\nTwo.\n", out = "^One%. Two%.\n$" },
 }
+-- those that take several models, or measure one: PROVIDER/ is where they are asked
+local of_models = {
+  { "bench", "-n", "3", "--json", "-m", "PROVIDER/a", "hi", out = '"requests":3,' },
+  { "compare", "-m", "PROVIDER/a,PROVIDER/b", "-", stdin = "hi",
+    out = "^== %l+_?%l*/a ==\nhi\n\n%d+ tokens, .*== %l+_?%l*/b ==\nhi\n" },
+}
 local only_openai = { { "embed", "--text", "a cat", out = '^{"embedding":%[.*"text":"a cat"}\n$' } }
 
 describe("every script, installed,", function()
@@ -67,8 +73,18 @@ describe("every script, installed,", function()
     pipe:close()
   end
 
+  local function of(provider)
+    local list = {}
+    for i, case in ipairs(of_models) do
+      list[i] = { stdin = case.stdin, out = case.out }
+      for j, word in ipairs(case) do list[i][j] = word:gsub("PROVIDER", provider) end
+    end
+    return list
+  end
+
   it("works offline", function()
     check(cases, {}, {})
+    check(of "mock", {}, {})
     check(only_openai, {}, {})
   end)
 
@@ -78,6 +94,7 @@ describe("every script, installed,", function()
       local env = { OPENAI_BASE_URL = mock.base_url, OPENAI_API_KEY = "sk-1",
         ANTHROPIC_BASE_URL = mock.base_url:gsub("/v1$", ""), ANTHROPIC_API_KEY = "sk-2" }
       check(cases, { "-m", provider .. "/some-model" }, env)
+      check(of(provider), {}, env)
       if provider == "openai" then check(only_openai, { "-m", "openai/embedder" }, env) end
       assert.is_true(mock.count - before >= 11)
     end)

@@ -103,6 +103,9 @@ local function choose(opts, settings, recorded)
   if recorded and not (opts.provider or opts.base_url or model) and providers.find(recorded) then
     opts.provider = recorded
   end
+  if opts.provider == "mock" and not (opts.base_url or settings.providers.mock or recorded) then
+    opts.provider = require("llm.mock").default_provider(true)
+  end
   if opts.provider then return end
   if opts.base_url then
     opts.provider = "openai"

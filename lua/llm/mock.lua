@@ -243,10 +243,12 @@ Mock.__close = Mock.close
 local default
 
 --- The provider of last resort; says once on standard error that it is one.
+-- @tparam[opt] boolean is_named it was asked for by its name, and nothing needs to be said
 -- @treturn table provider
-local function default_provider()
+local function default_provider(is_named)
   if not default then
     default = new {}
+    if is_named then return default.provider end
     io.stderr:write("llmrun: no provider is configured, so a built-in mock answers; ",
       "set OPENAI_API_KEY (or start Ollama) to ask a real model\n")
   end
