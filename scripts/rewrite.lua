@@ -18,13 +18,5 @@ local client = llm.client { model = args.model, temperature = 0.3, unsupported =
     "Keep its meaning, its language and its formatting. Answer with the rewritten text alone.")
     :format(args.style) }
 
-for _, path in ipairs(args[1] and args or { "-" }) do
-  local result = llm.piecewise(client, llm.text(path), { tokens = args.piece,
-    concurrency = args.concurrency, write = not args.json and llm.write or nil })
-  result.file = path
-  if args.json then
-    llm.write(llm.json.encode(result), "\n")
-  elseif result.text:sub(-1) ~= "\n" then
-    llm.write("\n")
-  end
-end
+llm.transform(client, args,
+  { json = args.json, tokens = args.piece, concurrency = args.concurrency })

@@ -79,7 +79,8 @@ local function condense(text, sum)
   end
   local shorter = table.concat(summaries, "\n\n")
   if #shorter >= #text then
-    llm.stop(10, "the summaries of the parts are as long as the text; give a shorter --length")
+    error(llm.error.new("context_length", "the summaries of the parts are as long as the text; " ..
+      "give a shorter --length or a larger --window"), 0)
   end
   return condense(shorter, sum)
 end

@@ -100,6 +100,15 @@ describe("every script, installed,", function()
     end)
   end
 
+  it("comes with its manual and with completion", function()
+    for _, path in ipairs { "man/man1/llmrun.1", "zsh/site-functions/_llmrun",
+      "bash-completion/completions/llmrun" } do
+      local file = assert(io.open(folder .. "/there/share/" .. path))
+      assert.matches("summarize", file:read("a"))
+      file:close()
+    end
+  end)
+
   it("is known to this spec", function()
     local known = { batch = true, bench = true, compare = true, ["adapter-test"] = true,
       mcp = true, embed = true } -- the first five have specs of their own

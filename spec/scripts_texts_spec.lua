@@ -88,6 +88,41 @@ describe("texts:", function()
     end)
   end)
 
+  describe("summarize", function()
+    local text = ("Hello there. "):rep(300)
+
+    it("merges summaries of summaries until one request can read them", function()
+      answer = function(request)
+        local is_part = request.messages[1].content:find("part of a longer text", 1, true)
+        return is_part and ("Part. "):rep(20) or "whole"
+      end
+      local found = core.json.decode(run("summarize", "--window", "300", "--json",
+        { stdin = text }).stdout)
+      assert.equal("whole", found.summary)
+      assert.is_true(#asked > found.parts + 2, #asked .. " for " .. found.parts)
+      for _, request in ipairs(asked) do
+        assert.is_true(llm.count_tokens(request.messages[2].content, "gpt-4o") <= 240)
+      end
+    end)
+
+    it("ends where summaries are no shorter than what they are of", function()
+      answer = function() return ("Hello there. "):rep(80) end
+      local done = run("summarize", "--window", "300", { stdin = text })
+      assert.equal(6, done.code, done.stdout)
+      assert.matches("as long as the text; give a shorter %-%-length", done.stderr)
+    end)
+
+    it("tells which of several files failed, and summarizes the others", function()
+      answer = function(request)
+        return request.messages[2].content:find("Permission") and { status = 400 } or "fine"
+      end
+      local done = run("summarize", ".luacheckrc", "LICENSE", ".luacheckrc")
+      assert.equal(13, done.code)
+      assert.equal("== .luacheckrc ==\nfine\n\n== .luacheckrc ==\nfine\n", done.stdout)
+      assert.matches("^llmrun: LICENSE: invalid_request: ", done.stderr)
+    end)
+  end)
+
   it("rewrite takes business language, or the style that is named", function()
     assert.equal("HI\n", run("rewrite", { stdin = "hi\n" }).stdout)
     assert.matches("in this style: formal business language%.", system())

@@ -9,7 +9,7 @@ local parts = {
   message = { "llm.message" }, build_conversation = { "llm.message", "build_conversation" },
   spawn = { "llm.task", "spawn" }, map = { "llm.map", "map" }, each = { "llm.each", "each" },
   chats = { "llm.chats" }, interrupted = { "llm.interrupt", "interrupted" },
-  piecewise = { "llm.piecewise", "piecewise" },
+  piecewise = { "llm.piecewise", "piecewise" }, transform = { "llm.piecewise", "transform" },
   rows = { "llm.rows", "rows" },
   progress = { "llm.output", "progress" },
   report = { "llm.report", "report" }, split = { "llm.split", "split" },

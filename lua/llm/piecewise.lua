@@ -1,8 +1,11 @@
 --- Piecewise: a text of any length sent through a model in pieces, and put together again. For what
 -- is done to every part of a text alike, such as a translation.
 -- @module llm.piecewise
+local args = require "llm.args"
 local each = require "llm.each"
+local json = require("llm.core").json
 local options = require "llm.options"
+local output = require "llm.output"
 local split = require "llm.split"
 
 local TOKENS = 1500 -- of a piece: models write about as much, and write no more than a few thousand
@@ -72,4 +75,26 @@ local function piecewise(client, text, opts)
   return result
 end
 
-return { piecewise = piecewise }
+--- Sends files through a client in pieces and writes what comes of each: the text as it comes,
+-- ended by a newline; or a JSON object with `file` and the result.
+-- @tparam Client client its `system` says what to do
+-- @tparam table paths none: standard input
+-- @tparam[opt] table opts `json`, and `tokens` and `concurrency` of piecewise
+-- @raise the error of the first piece that failed; a file that cannot be read ends the script
+-- @usage llm.transform(llm.client { system = "Translate into German." }, args)
+local function transform(client, paths, opts)
+  opts = options.check(opts, { json = "boolean", tokens = "number", concurrency = "number" },
+    "llm.transform")
+  for _, path in ipairs(paths[1] and paths or { "-" }) do
+    local result = piecewise(client, args.text(path), { tokens = opts.tokens,
+      concurrency = opts.concurrency, write = not opts.json and output.write or nil })
+    if opts.json then
+      result.file = path
+      output.write(json.encode(result), "\n")
+    elseif result.text:sub(-1) ~= "\n" then
+      output.write("\n")
+    end
+  end
+end
+
+return { piecewise = piecewise, transform = transform }
