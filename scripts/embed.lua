@@ -63,6 +63,8 @@ for _, vectors, err, batch in llm.each(next_batch, embed, { concurrency = args.c
     end
   end
   count = count + #batch
+  llm.progress(count .. " done")
 end
+llm.progress()
 if count == 0 then llm.stop(2, "nothing to embed: give a TEXT, or rows on standard input") end
 if failed > 0 then llm.stop(13) end

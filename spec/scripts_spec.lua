@@ -47,6 +47,15 @@ describe("scripts", function()
     end
   end)
 
+  it("say in one line that the output cannot be written", function()
+    for _, words in ipairs { "sentiment a", "classify -c a,b x", "embed a", "summarize", "code x",
+      "translate -t de", "describe-task x", "extract name", "chat", "rewrite" } do
+      local done = command.shell("echo text | $LLMRUN " .. words .. " >/dev/full")
+      assert.equal(1, done.code, words)
+      assert.matches("\nllmrun: cannot write the output: No space left on device\n$", done.stderr)
+    end
+  end)
+
   -- Their temperature is not taken by OpenAI's models that reason, one of which is the default.
   it("work with a key and nothing else", function()
     for _, name in ipairs { "sentiment", "summarize" } do

@@ -103,6 +103,9 @@ local function standard_input()
   return io.stdin
 end
 
+-- What people call it.
+local function name_of(path) return path == "-" and "standard input" or path end
+
 --- Opens a file or standard input to read.
 -- @tparam string path `-` is standard input
 -- @treturn file; one that cannot be opened ends the script with exit code 2
@@ -119,7 +122,7 @@ local function read(path)
   local file = open(path)
   local text, message = file:read("*a")
   if path ~= "-" then file:close() end
-  if not text then stop(2, path .. ": " .. tostring(message)) end
+  if not text then stop(2, name_of(path) .. ": " .. tostring(message)) end
   return text
 end
 
@@ -129,7 +132,7 @@ end
 -- @treturn string not blank; what is no text ends the script with exit code 2
 -- @usage for _, path in ipairs(args) do print(#llm.text(path)) end
 local function text(path)
-  local name = path == "-" and "standard input" or path
+  local name = name_of(path)
   local whole = read(path):gsub("^\239\187\191", ""):gsub("\r\n", "\n")
   local nul = whole:find("\0", 1, true)
   if nul then
@@ -153,4 +156,4 @@ local function input(args)
 end
 
 return { parse = parse, explain = explain, index = index, help = help, open = open,
-  read = read, text = text, input = input, stop = stop }
+  name_of = name_of, read = read, text = text, input = input, stop = stop }

@@ -16,6 +16,13 @@ local function progress(text)
   is_progress_shown = text ~= nil
 end
 
+-- No fault of the script, so that its place is not told.
+local Failure = { __tostring = function(self) return self.message end }
+
+local function fail(message)
+  error(setmetatable({ message = "cannot write the output: " .. tostring(message) }, Failure), 0)
+end
+
 --- Writes text to standard output at once. On a terminal, control characters that the model sent
 -- are shown and not obeyed; in a pipe every byte stays what it is.
 -- @param ... strings, numbers or a Response
@@ -27,10 +34,10 @@ local function write(...)
     local text = tostring((select(i, ...)))
     if on_terminal then text = system.neutralise(text) end
     local ok, message = io.stdout:write(text)
-    if not ok then error("cannot write the output: " .. message, 0) end
+    if not ok then fail(message) end
   end
   local ok, message = io.stdout:flush()
-  if not ok then error("cannot write the output: " .. tostring(message), 0) end
+  if not ok then fail(message) end
 end
 
 --- Whether people see what goes there, or type what comes from there.

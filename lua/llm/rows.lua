@@ -14,7 +14,7 @@ local function line_reader(path)
   return function()
     local line, message
     if file then line, message = file:read("*l") end
-    if message then args.stop(2, path .. ": " .. message) end
+    if message then args.stop(2, args.name_of(path) .. ": " .. message) end
     if not line then
       if file and file ~= io.stdin then file:close() end
       file = nil
