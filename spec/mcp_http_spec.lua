@@ -118,10 +118,11 @@ describe("llm.mcp over HTTP", function()
   end)
 
   it("ends a call that takes too long, and says so to the server", function()
-    local none, err = call(function(_, request)
+    assert(start { ["tools/call"] = function(_, request)
       request:begin(200, { ["Content-Type"] = "text/event-stream" })
       request:write ": nothing yet\n\n"
-    end, { timeout = 0.05 })
+    end })
+    local none, err = session:call("x", {}, 0.05)
     assert.is_nil(none)
     assert.equal("timeout", err.kind)
     session:close()

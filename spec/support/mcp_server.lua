@@ -79,7 +79,7 @@ end
 
 function tools.progress(message)
   for i = 1, 4 do
-    llm.sleep(0.03)
+    llm.sleep(0.06)
     send { method = "notifications/progress",
       params = { progressToken = message.params._meta.progressToken, progress = i } }
   end
