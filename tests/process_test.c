@@ -223,6 +223,7 @@ Test(process, takes_its_own_children_along) {
         int number;
         while (llm_process_read(p, LLM_STDOUT, line, sizeof line - 1, &len) == 0) step();
         if (leader_ends) cr_assert_eq(end_of(p, &number), LLM_EXITED);
+        cr_assert_eq(kill(llm_process_pid(p), 0), 0, "its id is kept, so it is no one else's");
         cr_assert_not(is_gone(atoi(line)));
         llm_process_cancel(p);
         await_gone(atoi(line));
