@@ -18,6 +18,17 @@ if type(arguments) ~= "table" then
 end
 if (args[1] == nil) == (args.url == nil) then llm.stop(2, "give a PROGRAM or --url; try --help") end
 
+-- A text for people: media are named, not shown.
+local function shown(value)
+  if type(value) == "string" then return value end
+  if not (value[1] and value[1].type) then return llm.json.encode(value) end
+  local lines = {}
+  for i, part in ipairs(value) do
+    lines[i] = part.text or ("[%s %s, %d bytes]"):format(part.type, part.mime, #part.data)
+  end
+  return table.concat(lines, "\n")
+end
+
 local session, err = llm.mcp { url = args.url, command = args[1] and { table.unpack(args) } or nil }
 if not session then error(err, 0) end
 
@@ -27,7 +38,7 @@ if args.call then
   if not tool then llm.stop(2, ("there is no tool %q"):format(args.call)) end
   local value, failure = tool.run(arguments)
   if value == nil then llm.stop(1, tostring(failure)) end
-  print(type(value) == "string" and value or llm.json.encode(value))
+  print(shown(value))
 else
   local rows = {}
   for _, kind in ipairs { "tools", "resources", "resource_templates", "prompts" } do

@@ -61,20 +61,6 @@ local function value_of(blocks)
   return table.concat(texts, "\n")
 end
 
---- What a model reads of a value: media are named, not shown.
--- @param value what value_of gave, or a structured result
--- @return a text, or the structured result as it is
-local function told(value)
-  if type(value) ~= "table" or not value[1] then return value end
-  local texts = {}
-  for i, part in ipairs(value) do
-    local is_part = type(part) == "table" and part.type and (part.text or part.data)
-    if not is_part then return value end
-    texts[i] = part.text or ("[%s %s, %d bytes]"):format(part.type, tostring(part.mime), #part.data)
-  end
-  return table.concat(texts, "\n")
-end
-
 local to = {}
 
 function to.text(part) return { type = "text", text = part.text } end
@@ -107,4 +93,4 @@ local function blocks_of(value)
   return { text(json) }, json:sub(1, 1) == "{" and value or nil
 end
 
-return { value_of = value_of, blocks_of = blocks_of, told = told }
+return { value_of = value_of, blocks_of = blocks_of }

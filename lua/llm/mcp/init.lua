@@ -178,7 +178,7 @@ local function tool_of(session, tool)
     run = function(arguments)
       local value, err = session:call(name, arguments)
       if value == nil then return nil, err.is_tool and err.message or err end
-      return content.told(value)
+      return value
     end,
   }
 end
