@@ -245,6 +245,8 @@ return function(argv, signalled)
   arg = { [0] = opts.script or "-e", table.unpack(argv, opts.first) } -- luacheck: ignore
   llm = setmetatable({}, { __index = function(_, key) return require("llm")[key] end }) -- luacheck: ignore
   local ok, value = xpcall(chunk, handler, table.unpack(arg)) -- luacheck: ignore
+  local task = package.loaded["llm.task"]
+  if task then task.abandon() end
   if ok then return 0 end
   if signalled() then return 0 end
   return report(value)

@@ -246,6 +246,27 @@ local function spawn(body, ...)
   return task
 end
 
+local function close_one(waiter)
+  if waiter.coroutine and coroutine.status(waiter.coroutine) == "suspended" then
+    close(waiter.coroutine)
+    waiter.coroutine = nil
+  end
+end
+
+-- At the end of the command: closes what the loops of waiting tasks hold, while Lua is whole. What
+-- is closed by lua_close itself can make nothing new, such as the figures of a cancelled request.
+local function abandon()
+  local waiters = parked
+  parked = {}
+  for _, waiter in pairs(waiters) do
+    if waiter.several then
+      for i = 1, #waiter do close_one(waiter[i]) end
+    else
+      close_one(waiter)
+    end
+  end
+end
+
 --- Pauses the running task; others go on.
 -- @tparam number seconds
 local function sleep(seconds)
@@ -260,7 +281,7 @@ local function attach(adapter) host = adapter end
 
 return {
   spawn = spawn, start = start, sleep = sleep, wait = wait, wake = wake, step = step,
-  attach = attach,
+  attach = attach, abandon = abandon,
   loop = the_loop,
   live = function() return loop and loop:live() or 0 end,
   pollfd = function() return the_loop():pollfd() end,
