@@ -6,7 +6,7 @@
  * merged before the step that was just undone (a tie goes to the pair further left). */
 static bool stay_apart(
     const llm_vocab *v, const uint8_t *p, uint32_t left, uint32_t right, const uint8_t *end) {
-    uint32_t limit = LLM_VOCAB_NONE;
+    uint32_t limit = LLM_VOCAB_NONE, least = llm_vocab_meet(v, p[-1], p[0]);
     for (;;) {
         llm_parts of_left = v->parts[left], of_right = v->parts[right];
         size_t len = (size_t)of_left.len + of_right.len;
@@ -14,6 +14,7 @@ static bool stay_apart(
         bool undo_left = left > right; /* no branches: nobody can guess */
         if ((undo_left ? of_left.len : of_right.len) == 1) return true;
         limit = undo_left ? left : right + 1;
+        if (limit <= least) return true;
         left = undo_left ? of_left.right : left;
         right = undo_left ? right : of_right.left;
     }

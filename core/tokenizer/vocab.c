@@ -14,6 +14,7 @@ llm_vocab llm_vocab_at(const llm_vocab_head *head, uint32_t n_ranks) {
         .parts = (const void *)(base + head->parts),
         .starts = (const void *)(base + head->starts),
         .bytes = base + head->bytes,
+        .meets = (const void *)(base + head->meets),
         .pairs = (const void *)(base + head->pairs),
         .joints = (const void *)(base + head->joints),
         .filter = (const void *)(base + head->filter),

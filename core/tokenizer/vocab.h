@@ -20,6 +20,7 @@ enum {
     LLM_VOCAB_PAIR_BITS = 19,         /* log2 of the number of bits of pairs and of */
     LLM_VOCAB_JOINT_BITS = 16,        /* joints */
     LLM_VOCAB_FILTER_WORDS = 1 << 16, /* of 64 bits */
+    LLM_VOCAB_MEET_SHIFT = 2,         /* a rank fits 16 bits without these */
     LLM_VOCAB_RANK_SHIFT = 44,        /* above the five bytes and the length in llm_slot.high */
 };
 #define LLM_VOCAB_NONE UINT32_MAX
@@ -62,7 +63,8 @@ typedef struct llm_vocab_head {
     uint32_t n_buckets[2]; /* of ASCII tokens, and behind them of the others: a text in one
                             * language touches half of the pages */
     uint32_t long_bits;    /* log2 of the number of long slots */
-    uint32_t slots, longs, parts, starts, bytes, pairs, joints, filter, class_index, class_blocks;
+    uint32_t slots, longs, parts, starts, bytes, meets, pairs, joints, filter, class_index,
+        class_blocks;
 } llm_vocab_head;
 
 typedef struct llm_vocab {
@@ -73,6 +75,7 @@ typedef struct llm_vocab {
     const llm_parts *parts;
     const uint32_t *starts; /* n_ranks + 1 offsets in bytes */
     const uint8_t *bytes;
+    const uint16_t *meets;
     const uint64_t *pairs, *joints;
     const uint64_t *filter;
     const uint8_t *class_index, *class_blocks;
@@ -173,6 +176,11 @@ static inline uint32_t llm_vocab_shorter(const llm_vocab *v, uint32_t rank) {
     do rank = v->parts[rank].shorter;
     while (rank >= v->n_ranks);
     return rank;
+}
+
+/* No token of a lower rank holds the bytes first and second side by side. */
+static inline uint32_t llm_vocab_meet(const llm_vocab *v, uint8_t first, uint8_t second) {
+    return (uint32_t)v->meets[first << 8 | second] << LLM_VOCAB_MEET_SHIFT;
 }
 
 /* What the filter says of the 1 to 13 bytes with this hash: if LLM_FILTER_PREFIX is not set no token

@@ -24,6 +24,7 @@ typedef struct tables {
     uint32_t starts[MAX_RANKS + 1];
     uint8_t bytes[1 << 21];
     uint8_t classes[CODE_POINTS];
+    uint16_t meets[1 << 16];
     uint64_t pairs[(1 << LLM_VOCAB_PAIR_BITS) / 64], joints[(1 << LLM_VOCAB_JOINT_BITS) / 64];
     uint64_t filter[LLM_VOCAB_FILTER_WORDS];
 } tables;
@@ -214,6 +215,16 @@ static void fill_shorter(tables *t) {
     }
 }
 
+static void fill_meets(tables *t) {
+    memset(t->meets, 0xFF, sizeof t->meets);
+    for (uint32_t rank = t->n_ranks; rank-- > 0;) { /* the lowest comes last and stays */
+        const uint8_t *p = t->bytes + t->starts[rank];
+        for (size_t i = 1; i < token_len(t, rank); i++) {
+            t->meets[p[i - 1] << 8 | p[i]] = (uint16_t)(rank >> LLM_VOCAB_MEET_SHIFT);
+        }
+    }
+}
+
 static void fill_filter(tables *t) {
     for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
         const uint8_t *p = t->bytes + t->starts[rank];
@@ -339,6 +350,7 @@ static void write_tables(const tables *t, const char *path) {
     head.parts = put(file, t->parts, t->n_ranks * sizeof *t->parts);
     head.starts = put(file, t->starts, (t->n_ranks + 1) * sizeof *t->starts);
     head.bytes = put(file, t->bytes, t->starts[t->n_ranks]);
+    head.meets = put(file, t->meets, sizeof t->meets);
     head.pairs = put(file, t->pairs, sizeof t->pairs);
     head.joints = put(file, t->joints, sizeof t->joints);
     head.filter = put(file, t->filter, sizeof t->filter);
@@ -360,6 +372,7 @@ int main(int argc, char **argv) {
     read_classes(t, argv[3]);
     fill_cuts(t);
     fill_shorter(t);
+    fill_meets(t);
     fill_filter(t);
     write_tables(t, argv[4]);
     return 0;

@@ -1,6 +1,8 @@
-// Encodes the second half of each file after its first half, in one process a peer, peers in turn:
-//     npm ci && LUA_CPATH=../../../build/lua/5.4/?.so node bench.js FILES…
-// Megabytes of UTF-8 a second of processor time; then hostile texts and the start of a process.
+// Encodes the second half of each file after its first half, in one process a peer, all in turn,
+// three times:
+//     npm ci && LUA_CPATH=../../../build/lua/5.4/?.so node bench.js ENCODE FILES…
+// ENCODE is encode.c, built. Medians, in megabytes of UTF-8 a second of processor time; hostile
+// texts come last.
 const { execFileSync } = require("child_process");
 const fs = require("fs");
 const os = require("os");
@@ -51,11 +53,19 @@ function run(command, ...args) {
 
 const shown = (speed) => Number(speed).toFixed(1).padStart(9);
 
+const median = (numbers) => numbers.sort((a, b) => a - b)[numbers.length >> 1];
+
 function compare(encoding, file, most) {
-  const [first, warm, count, estimate] = run("lua5.4", WORKER, "time", file, encoding).split(/\s+/).map(Number);
-  const speeds = Object.keys(PEERS).map((name) => run(process.execPath, __filename, "--peer", name, encoding, file, most));
-  console.log(encoding.padEnd(11), path.basename(file).padEnd(18), [first, warm, count, estimate, ...speeds].map(shown).join(""),
-    ` x${(warm / speeds[0]).toFixed(0)} of tiktoken`);
+  const rounds = Array.from({ length: 3 }, () => [
+    ...run(process.argv[2], encoding, file).split(/\s+/).map(Number),
+    ...run("lua5.4", WORKER, "time", file, encoding).split(/\s+/).slice(0, 3).map(Number),
+    ...Object.keys(PEERS).map((name) => Number(run(process.execPath, __filename, "--peer", name, encoding, file, most))),
+  ]);
+  const speeds = rounds[0].map((_, i) => median(rounds.map((round) => round[i])));
+  const [first, warm] = speeds;
+  const tiktoken = speeds[7];
+  console.log(encoding.padEnd(11), path.basename(file).padEnd(12), speeds.map(shown).join(""),
+    ` x${(warm / tiktoken).toFixed(1)}, first x${(first / tiktoken).toFixed(1)} of tiktoken`);
 }
 
 function hostile(folder) {
@@ -72,9 +82,9 @@ if (process.argv[2] === "--peer") {
   peer(...process.argv.slice(3, 6), Number(process.argv[6]));
 } else {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "tokens-"));
-  console.log(" ".repeat(30), ["first", "warm", "count", "estimate", ...Object.keys(PEERS)].map((s) => s.slice(0, 8).padStart(9)).join(""));
+  console.log(" ".repeat(24), ["first", "warm", "count", "estimate", "Lua 1st", "Lua warm", "L. count", ...Object.keys(PEERS)].map((s) => s.slice(0, 8).padStart(9)).join(""));
   for (const encoding of ENCODINGS) {
-    for (const file of process.argv.slice(2)) compare(encoding, file, 1e9);
+    for (const file of process.argv.slice(3)) compare(encoding, file, 1e9);
     for (const file of hostile(folder)) compare(encoding, file, 20000); // peers are quadratic
   }
   fs.rmSync(folder, { recursive: true });
