@@ -4,7 +4,7 @@ local llm = require "llm"
 
 local args = llm.args({
   usage = "models [options] [PATTERN]",
-  about = "Lists models: all, or those with PATTERN (a part of the name, or a Lua pattern).\n" ..
+  about = "Lists models: all, or those with PATTERN (a part of the name, else a Lua pattern).\n" ..
     "Prices are USD per 1,000,000 tokens; context and max output are tokens.",
   { "provider", "only of this provider", short = "p", value = "NAME" },
   { "json", "print a JSON list" },

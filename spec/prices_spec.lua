@@ -184,6 +184,7 @@ describe("llm.cost", function()
     assert.equal(140, #cost.models())
     assert.equal(4, #cost.models("gpt-4o"))
     assert.equal(1, #cost.models("^gpt%-4$"))
+    assert.equal(1, #cost.models("gpt-5-chat")) -- no pattern where it is a part
     assert.equal(12, #cost.models({ provider = "xai" }))
     assert.same({}, cost.models("unheard-of"))
     assert.same({}, cost.models("gpt["))

@@ -208,25 +208,34 @@ end
 
 local filter_keys = { provider = "string" }
 
--- What is no Lua pattern can still be a part of the id.
-local function is_like(id, pattern)
-  local is_pattern, found = pcall(string.find, id, pattern)
-  return id:find(pattern, 1, true) or is_pattern and found
+-- The rows whose id has this part, or else fits this Lua pattern, if it is one.
+local function rows_like(rows, part)
+  local found
+  for _, is_plain in ipairs { true, false } do
+    found = {}
+    for _, row in ipairs(rows) do
+      local is_pattern, at = pcall(string.find, row.id, part, 1, is_plain)
+      if is_pattern and at then found[#found + 1] = row end
+    end
+    if found[1] then break end
+  end
+  return found
 end
 
 --- The models whose price is known.
--- @tparam[opt] string|table filter a part of the id or a Lua pattern for it; or `{provider = name}`
+-- @tparam[opt] string|table filter a part of the id, or if no id has it a Lua pattern; or
+-- `{provider = name}`
 -- @treturn table a list of rows: `id`, `provider`; `context`, `max_output` (tokens); `input`,
 -- `cached_input`, `cache_write`, `cache_write_long`, `output` (USD per 1,000,000 tokens);
 -- `shutdown` (date), `status`, `successor` (an id), each absent where unknown; and of a model that
 -- has had its end `ended` (true), its successor being one that has not
 -- @usage for _, model in ipairs(llm.models("claude")) do print(model.id, model.output) end
 function cost.models(filter)
-  local rows, today = {}, os.date("!%Y-%m-%d")
-  local pattern = type(filter) == "string" and filter
-  local provider = not pattern and options.check(filter, filter_keys, "models").provider
-  for _, row in ipairs(table_in_use().list()) do
-    if (not pattern or is_like(row.id, pattern)) and (not provider or row.provider == provider) then
+  local all, rows, today = table_in_use().list(), {}, os.date("!%Y-%m-%d")
+  if type(filter) == "string" then all, filter = rows_like(all, filter), nil end
+  local provider = options.check(filter, filter_keys, "models").provider
+  for _, row in ipairs(all) do
+    if not provider or row.provider == provider then
       if is_over(row, today) then row.ended, row.successor = true, successor(row, today) end
       rows[#rows + 1] = row
     end
