@@ -48,8 +48,8 @@ describe("llm.rows", function()
     assert.same({ "one", "two", "three" }, texts())
     write ""
     assert.same({}, texts())
-    write "{not json\n\0\n"
-    assert.same({ "{not json", "!2: holds bytes that are no text" }, texts())
+    write "{not json\n"
+    assert.same({ "{not json" }, texts())
   end)
 
   it("are JSON lines, by name or by the first of them", function()
