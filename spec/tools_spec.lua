@@ -308,6 +308,18 @@ describe("a tool loop", function()
     assert.equal("error: this call was not allowed", told()[4])
   end)
 
+  it("takes a schema of others that makes no sense, if it is told to", function()
+    local seen
+    local odd = { properties = { a = { items = { {} } } } }
+    local lenient = tool("a", function(arguments) seen = arguments.a end,
+      { parameters = odd, lenient = true })
+    run({ tools = { lenient } }, call("a", '{"a":7}'), call("a", "7", "2"))
+    assert.equal(7, seen)
+    assert.matches("not a complete JSON object", told()[2])
+    assert.equal("object", mock.requests[1].tools[1].parameters.type)
+    assert.is_nil(odd.type)
+  end)
+
   it("forces a call in the first step alone", function()
     run({ tools = { tool("a", function() return 1 end) }, tool_choice = "required" }, call "a")
     assert.equal("required", mock.requests[1].tool_choice)

@@ -2,6 +2,7 @@
 -- @module llm.tool
 local errors = require "llm.error"
 local json = require("llm.core").json
+local merge = require "llm.merge"
 local options = require "llm.options"
 local parts = require "llm.part"
 local schemas = require "llm.schema"
@@ -14,18 +15,23 @@ Tool.__index = Tool
 local known = {
   name = "string", description = "string", parameters = "table|string", run = "function",
   timeout = "number", max_output = "number", strict = "boolean", cache_control = "table",
+  lenient = "boolean",
 }
 
 local function refuse(name, text) options.refuse("llm.tool " .. tostring(name), text) end
 
-local function read_schema(name, parameters)
+-- The schema, and its validator; a lenient tool has none for a schema that makes no sense.
+local function read_schema(name, parameters, is_lenient)
   if type(parameters) == "string" then parameters = schemas.parse(parameters) end
   parameters = parameters or { type = "object", properties = {} }
   if parameters.type ~= "object" then
-    refuse(name, "parameters must be the schema of an object, with type = \"object\"")
+    if not is_lenient then
+      refuse(name, "parameters must be the schema of an object, with type = \"object\"")
+    end
+    parameters = merge(parameters, { type = "object" })
   end
   local validator, err = schemas.compile(parameters)
-  if not validator then refuse(name, err.message) end
+  if not validator and not is_lenient then refuse(name, err.message) end
   return parameters, validator
 end
 
@@ -33,7 +39,8 @@ end
 -- @tparam table fields `name`; `description`, which the model reads; `parameters`: a JSON Schema of
 -- an object or a text in the short notation (see docs/objects.md), default: none; `run`:
 -- `function(arguments, call) -> result`, see docs/tools.md; `timeout` (seconds, 60); `max_output`
--- (bytes of the result that the model gets to see, 65536)
+-- (bytes of the result that the model gets to see, 65536); `lenient = true`: a schema that makes no
+-- sense, as one of others may, is sent all the same
 -- @treturn Tool
 -- @usage local weather = llm.tool { name = "weather", description = "The weather of a city",
 --   parameters = "city, unit?: c|f", run = function(arguments) return look_up(arguments.city) end }
@@ -44,7 +51,7 @@ local function new(fields)
     refuse(name, "name must be 1 to 64 letters, digits, _ or -")
   end
   if not fields.run then refuse(name, "run must be a function") end
-  local parameters, validator = read_schema(name, fields.parameters)
+  local parameters, validator = read_schema(name, fields.parameters, fields.lenient)
   return setmetatable({
     name = name, description = fields.description, parameters = parameters, run = fields.run,
     timeout = fields.timeout or TIMEOUT, max_output = fields.max_output or MAX_OUTPUT,
@@ -84,6 +91,15 @@ local function index(list)
   return sent, by_name
 end
 
+--- What is wrong with arguments.
+-- @tparam table arguments
+-- @treturn string|nil nil when they fit
+function Tool:misfit(arguments)
+  if not self.validator then return nil end
+  local fits, wrong = self.validator:validate(arguments)
+  return not fits and "the arguments do not fit: " .. tostring(wrong) or nil
+end
+
 --- The arguments of a call, checked.
 -- @tparam string text JSON
 -- @treturn table
@@ -94,8 +110,8 @@ function Tool:read(text)
     return nil, "the arguments are not a complete JSON object: " ..
       (problem or "they are a " .. type(arguments))
   end
-  local fits, wrong = self.validator:validate(arguments)
-  if not fits then return nil, "the arguments do not fit the schema: " .. tostring(wrong) end
+  problem = self:misfit(arguments)
+  if problem then return nil, problem end
   return arguments
 end
 

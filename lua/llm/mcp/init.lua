@@ -175,6 +175,7 @@ local function tool_of(session, tool)
     name = name:gsub("[^%w_-]", "_"):sub(1, 64), -- what providers take
     description = type(tool.description) == "string" and tool.description or tool.title or name,
     parameters = type(tool.inputSchema) == "table" and tool.inputSchema or { type = "object" },
+    lenient = true, -- the server checks, too
     run = function(arguments)
       local value, err = session:call(name, arguments)
       if value == nil then return nil, err.is_tool and err.message or err end

@@ -60,8 +60,8 @@ end
 local function call_tool(called, params, call)
   local arguments = params.arguments == nil and {} or params.arguments
   if type(arguments) ~= "table" then return problem(codes.params, "arguments is no object") end
-  local ok, problems = called.validator:validate(arguments)
-  if not ok then return failed("the arguments do not fit: " .. tostring(problems)) end
+  local misfit = called:misfit(arguments)
+  if misfit then return failed(misfit) end
   call.failed = failed -- what it raises is the model's to read
   return result_of(called.run(arguments, { progress = function(...) call:progress(...) end }))
 end
