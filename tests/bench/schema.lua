@@ -69,19 +69,41 @@ assert(#select(2, schema.validate(form, wrong)) == 2)
 report("validate, two errors", time_of(1000, function() schema.validate(form, wrong) end))
 report("compile", time_of(50, function() schema.compile(form) end))
 
--- generate_object over a generate_text that answers without a wire.
+-- generate_object and run_tools over a generate_text that answers without a wire.
 local mock = llm.mock {}
 local client = llm.client { provider = mock.provider }
 local answer = '{"mood":"good","why":"it is what it is, a fine day"}'
+local tool_calls
 function client:generate_text(messages, opts)
   self:request(messages, opts)
   return require("llm.response").new { content = answer, provider = "mock", model = "mock",
+    tool_calls = tool_calls and table.remove(tool_calls),
     usage = { input_tokens = 1, output_tokens = 2 } }
 end
 local mood = schema.parse "mood: good|bad, why"
 local plain = time_of(20000, function() client:generate_text("x", { response_schema = mood }) end)
 local object = time_of(20000, function() client:generate_object("x", { schema = mood }) end)
 report("generate_object, beside the plain call", object - plain)
+
+local weather = llm.tool { name = "weather", description = "Weather", parameters = "city, unit?: c|f",
+  run = function(arguments) return { city = arguments.city, sky = "clear", degrees = 3 } end }
+local opts = { tools = { weather }, max_steps = 1000 }
+local function steps_of(count, calls)
+  local list = {}
+  for i = 1, calls do
+    list[i] = { id = "call_" .. i, name = "weather", arguments = '{"city":"Oslo","unit":"c"}' }
+  end
+  return time_of(200, function()
+    tool_calls = {}
+    for i = 1, count - 1 do tool_calls[i] = list end
+    client:run_tools("x", opts)
+  end)
+end
+local sent = { tools = { weather.sent } }
+plain = time_of(20000, function() client:generate_text("x", sent) end)
+report("run_tools, a step of no call", steps_of(1, 0) - plain)
+report("run_tools, each step of one call", (steps_of(11, 1) - steps_of(1, 0)) / 10 - plain)
+report("run_tools, each step of four calls", (steps_of(11, 4) - steps_of(1, 0)) / 10 - plain)
 mock:close()
 
 local function hold_up(name, make)

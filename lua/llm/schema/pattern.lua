@@ -56,4 +56,15 @@ local function compile(pattern, at)
   return regex
 end
 
-return { compile = compile }
+-- Escapes of letters that ECMA-262 does not have.
+local NO_ESCAPE = "\\[aeghijlmoqyzACEFGHIJKLMNOQRTUVXYZ]"
+
+--- Whether a text is a regular expression.
+-- @tparam string text
+-- @treturn boolean
+local function is_pattern(text)
+  if text:gsub("\\\\", ""):find(NO_ESCAPE) then return false end
+  return core.regex.new(translate(text)) ~= nil
+end
+
+return { compile = compile, is_pattern = is_pattern }
