@@ -146,13 +146,18 @@ describe("llm.policy.limit", function()
 
   it("gives the place back after an error and after streams left or dropped", function()
     local client, policy = limited { concurrency = 1 }
-    for _ in client:stream_text("hi") do break end -- luacheck: ignore
-    do
+    local function leave()
+      for _ in client:stream_text("hi") do break end -- luacheck: ignore
+    end
+    local function drop()
       local next_text, stream = client:stream_text("hi")
       next_text(stream)
     end
-    collectgarbage()
-    collectgarbage()
+    for _, one in ipairs { leave, drop, drop } do
+      one()
+      collectgarbage()
+      collectgarbage()
+    end
     local inner = limit.new { concurrency = 1 }
     local _, err = inner({ call = { provider = {} } }, function()
       return nil, errors.new("network", "gone")
