@@ -2,6 +2,7 @@
 -- it takes and how often the server was asked. hardening: C06, T01-T10, T13, R01, R07.
 local canary = require "spec.support.canary"
 local core = require "llm.core"
+local environment = require "spec.support.environment"
 local faults = require "spec.support.faults"
 local llm = require "llm"
 local secret = require "llm.secret"
@@ -86,6 +87,9 @@ local table_of_faults = {
   { "html-502", kind = "provider_unavailable", posts = 2, says = "text/html" },
 }
 
+-- What another model would do as well.
+local own_fault = { truncated = true, protocol = true, invalid_request = true }
+
 describe("faults", function()
   local server
 
@@ -164,6 +168,39 @@ describe("faults", function()
   for _, row in ipairs(table_of_faults) do
     for _, way in ipairs { "stream", "plain" } do
       it(row[1] .. ", " .. way, function() check(row, way) end)
+    end
+  end
+
+  -- Another model answers what failed before its first content, and nothing else.
+  local function check_fallback(row, way)
+    environment.set { VLLM_BASE_URL = server.url("ok"), PATH = os.getenv("PATH") }
+    local client = client_of(row[1], { base_url = row.url, deadline = row.deadline,
+      fallback = "vllm/other" })
+    local text, response, err = ways[way](client)
+    environment.restore()
+    canary:show(text, response, err)
+    local was_shown = (row.text or row.starts or "") ~= ""
+    local leads_on = row.kind and not was_shown and not own_fault[row.kind]
+    local attempts = row.attempts or row.posts or 1
+    if leads_on then
+      assert.is_nil(err, tostring(err))
+      assert.equal("Hello, world", text)
+      assert.equal("vllm", response.provider)
+      assert.equal(1, #response.tried)
+      assert.equal(row.kind, response.tried[1].kind)
+      assert.equal(attempts, response.tried[1].attempts)
+    else
+      assert.equal(row.kind, err and err.kind)
+      assert.is_nil(response and response.tried)
+    end
+    if not row.url then assert.equal(row.posts or 1, server.count(row[1])) end
+    if row[1] ~= "ok" then assert.equal(leads_on and 1 or 0, server.count("ok")) end
+    client:close()
+  end
+
+  for _, row in ipairs(_VERSION == "Lua 5.4" and table_of_faults or {}) do
+    for _, way in ipairs { "stream", "plain" } do
+      it(row[1] .. ", " .. way .. ", with a fallback", function() check_fallback(row, way) end)
     end
   end
 

@@ -1,10 +1,9 @@
 --- Client: one provider, one set of options, one chain of policies.
 -- @module llm.client
-local auth = require "llm.auth"
 local config = require "llm.config"
 local cost = require "llm.cost"
-local errors = require "llm.error"
 local exchange = require "llm.exchange"
+local keys_of = require "llm.keys"
 local log = require "llm.log"
 local merge = require "llm.merge"
 local message = require "llm.message"
@@ -12,7 +11,6 @@ local options = require "llm.options"
 local policies = require "llm.policies"
 local providers = require "llm.provider"
 local requests = require "llm.request"
-local secret = require "llm.secret"
 local stream = require "llm.stream"
 local url = require "llm.url"
 
@@ -22,7 +20,8 @@ for name, method in pairs(require "llm.queries") do Client[name] = method end
 for name, method in pairs(require "llm.later") do Client[name] = method end
 
 local known = {
-  provider = "string|table", api_key = "string", base_url = "string", proxy = "string",
+  provider = "string|table", api_key = "string", api_keys = "table", base_url = "string",
+  proxy = "string",
   ca_file = "string", insecure_http = "boolean", follow_redirects = "number",
   max_connections = "number", max_connections_per_host = "number", policies = "table",
   costs = "table", system = "string",
@@ -30,41 +29,6 @@ local known = {
 for name, kind in pairs(policies.known) do known[name] = kind end
 for name, kind in pairs(requests.model_options) do known[name] = kind end
 for name, kind in pairs(requests.call_options) do known[name] = kind end
-
-local function key_names(provider)
-  local names = provider.key_env
-  return type(names) == "table" and names or { names }
-end
-
-local function key_from_environment(provider)
-  for _, name in ipairs(key_names(provider)) do
-    local value = os.getenv(name)
-    if value and value ~= "" then return secret.remember(value) end
-  end
-end
-
-local function missing_key(provider, problem)
-  local name = key_names(provider)[1]
-  problem = problem or ("%s has no API key; set %s or give api_key"):format(
-    provider.name, name or "api_key")
-  return errors.new("authentication", problem, { provider = provider.name })
-end
-
--- The key, or nil where none is needed: the provider asks for none, requests are signed, or one's
--- own server is addressed.
-local function find_key(provider, opts, settings, is_default_url)
-  local key = not opts.api_key and key_from_environment(provider)
-  local reference = opts.api_key or settings.api_key
-  if not key and reference then
-    local problem
-    key, problem = secret.resolve(reference)
-    if not key then error(missing_key(provider, problem), 0) end
-  end
-  if not key and is_default_url and auth.needs_key(provider) then
-    error(missing_key(provider), 0)
-  end
-  return key
-end
 
 local function environment_url(provider)
   local value = provider.base_url_env and os.getenv(provider.base_url_env)
@@ -93,9 +57,9 @@ local function bind_provider(opts, is_offline)
     headers = merge(found.headers or {}, settings.headers or {}),
   }, { __index = found })
   local is_default_url = address:gsub("/+$", "") == found.base_url
-  local key = not is_offline and find_key(found, opts, settings, is_default_url) or nil
-  check_url(provider.base_url, key, opts.proxy or settings.proxy, opts.insecure_http)
-  return provider, key, settings
+  local keys = is_offline and {} or keys_of.find(found, opts, settings, is_default_url)
+  check_url(provider.base_url, keys[1], opts.proxy or settings.proxy, opts.insecure_http)
+  return provider, keys, settings
 end
 
 local function copy(source)
@@ -121,7 +85,8 @@ end
 
 --- Makes a client.
 -- @tparam[opt] table opts `provider` (name or table), `model` (`"gpt-5-mini"` or
--- `"provider/model"`), `api_key` (the key, or `env:NAME`, `file:PATH`, `cmd:COMMAND`), `base_url`,
+-- `"provider/model"`), `api_key` (the key, or `env:NAME`, `file:PATH`, `cmd:COMMAND`) or a list
+-- `api_keys`, `base_url`,
 -- `retry` and the other policies by name (see docs/policies.md), `policies`, limits and every
 -- option of a call
 -- @treturn Client
@@ -132,16 +97,17 @@ local function new(opts)
   local settings = config.get()
   local replay = replay_of(opts)
   require("llm.discover").choose(opts, settings, replay and replay.provider)
-  local provider, key, own = bind_provider(opts, replay ~= nil)
+  local provider, keys, own = bind_provider(opts, replay ~= nil)
+  if keys[2] and opts.keys == nil then opts.keys = keys end
   local defaults = settings.defaults
   local self = setmetatable({
     provider = provider, provider_name = provider.name, options = opts, defaults = defaults,
     costs = own_costs(settings.costs, opts.costs),
-    replies = setmetatable({}, { __mode = "k" }), setups = {}, models = {}, key = key,
+    replies = setmetatable({}, { __mode = "k" }), setups = {}, models = {}, key = keys[1],
   }, Client)
   opts.model = opts.model or provider.default_model
   self.transport = {
-    client = self, provider = provider, key = key, setups = self.setups,
+    client = self, provider = provider, key = keys[1], setups = self.setups,
     http = exchange.http_of(opts), proxy = opts.proxy or own.proxy,
     ca_file = opts.ca_file or own.ca_file, headers = opts.headers,
     connect_timeout = opts.connect_timeout or defaults.connect_timeout,
@@ -283,6 +249,9 @@ Client.estimate_usage = require("llm.estimate").usage
 function Client:close()
   self.closed = true
   for reply in pairs(self.replies) do reply:cancel() end
+  for _, policy in ipairs(self.policies) do
+    if type(policy) == "table" and policy.close then policy:close() end
+  end
 end
 Client.__close = Client.close -- and nothing on collection: replies keep their client
 

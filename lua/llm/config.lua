@@ -11,8 +11,8 @@ local file_keys = {
   providers = "table", defaults = "table", costs = "table", policies = "table",
 }
 local provider_keys = {
-  api_key = "string", base_url = "string", models = "table", headers = "table", proxy = "string",
-  ca_file = "string",
+  api_key = "string", api_keys = "table", base_url = "string", models = "table",
+  headers = "table", proxy = "string", ca_file = "string",
 }
 local default_keys = {
   model = "string", temperature = "number", max_tokens = "number", timeout = "number",
@@ -106,7 +106,8 @@ local function get()
   for _, layer in ipairs { defaults, file.defaults or {}, from_environment(), overrides } do
     for key, value in pairs(layer) do merged[key] = value end
   end
-  current = { providers = file.providers or {}, defaults = merged, costs = file.costs }
+  current = { providers = file.providers or {}, defaults = merged, costs = file.costs,
+    policies = file.policies }
   return current
 end
 

@@ -2,6 +2,7 @@
 -- @module llm.discover
 local core = require "llm.core"
 local cost = require "llm.cost"
+local keys = require "llm.keys"
 local options = require "llm.options"
 local providers = require "llm.provider"
 local task = require "llm.task"
@@ -19,12 +20,7 @@ local function is_set(name)
 end
 
 local function has_key(provider)
-  local names = provider.key_env
-  if type(names) ~= "table" then names = { names } end
-  for _, name in ipairs(names) do
-    if is_set(name) then return true end
-  end
-  return is_set(provider.base_url_env)
+  return keys.variables(provider)[1] ~= nil or is_set(provider.base_url_env)
 end
 
 local function configured(settings)

@@ -33,6 +33,7 @@ local parts = {
   metrics = { "llm.metrics", "snapshot" }, health = { "llm.health" },
   tokenizer = { "llm.tokens", "tokenizer" }, count_tokens = { "llm.tokens", "count_tokens" },
   estimate_tokens = { "llm.tokens", "estimate_tokens" },
+  check_environment = { "llm.keys", "check_environment" },
 }
 
 -- llm.policy.retry, llm.host.luv …: a folder of modules

@@ -124,8 +124,9 @@ local function complete(self, answer, asked)
   return whole
 end
 
-local function scripted(self, asked)
-  return complete(self, self.handler and self.handler(asked) or {}, asked)
+local function scripted(self, asked, request)
+  local function header(name) return request:header(name) end
+  return complete(self, self.handler and self.handler(asked, header) or {}, asked)
 end
 
 -- A script that fails must not leave its client waiting.
@@ -141,7 +142,7 @@ local function converse(self, request, speaker, body)
   self.requests[self.count] = asked
   local context = { id = speaker[3] .. self.count, created = os.time(), model = asked.model,
     encoding = asked.encoding }
-  local ok, answer = pcall(scripted, self, asked)
+  local ok, answer = pcall(scripted, self, asked, request)
   respond(request, ok and answer or mistake(answer), asked, dialect, context)
 end
 
@@ -201,11 +202,11 @@ for name, kind in pairs(fields) do known[name] = kind end
 known[1], known.port = "function", "number"
 
 --- Starts a mock model on 127.0.0.1.
--- @tparam[opt] table opts `[1]`: `function(request) -> text | answer`; every field of an answer may
--- stand here for all answers: text, pieces, reasoning, refusal, tool_calls, embeddings,
--- finish_reason, usage, delay (seconds before the answer), pace (seconds between events), and the
--- faults status (with message, code, headers), cut_after (events, then the connection is cut),
--- keep_alive_only, garbage (a body)
+-- @tparam[opt] table opts `[1]`: `function(request, header) -> text | answer`, where `header(name)`
+-- is one of the headers that came; every field of an answer may stand here for all answers: text,
+-- pieces, reasoning, refusal, tool_calls, embeddings, finish_reason, usage, delay (seconds before
+-- the answer), pace (seconds between events), and the faults status (with message, code, headers),
+-- cut_after (events, then the connection is cut), keep_alive_only, garbage (a body)
 -- @treturn Mock with `base_url`, `provider` (for llm.client), `requests`, `count`, `close()`
 -- @usage local mock = llm.mock { function(request) return "Hello" end }
 -- local client = llm.client { provider = mock.provider }

@@ -6,15 +6,16 @@
 local exchange = require "llm.exchange"
 local options = require "llm.options"
 
--- From the script to the wire: what is answered from memory costs nothing, what is limited is the
--- request on the wire.
-local order = { "log", "alert", "metrics", "cache", "budget", "retry", "fallback", "keys", "limit",
+-- From the script to the wire. What is answered from memory costs nothing; each model that a
+-- fallback asks is priced, retried and limited by itself; a retry takes another key, and queues.
+local order = { "log", "alert", "metrics", "cache", "fallback", "budget", "retry", "keys", "limit",
   "breaker" }
 local defaults = { metrics = true, retry = true }
 
 --- The options that they add to those of a client.
 local known = {}
 for _, name in ipairs(order) do known[name] = "boolean|table|function" end
+known.fallback = "boolean|string|table|function"
 
 local function is_policy(value)
   local meta = type(value) == "table" and getmetatable(value)
@@ -23,7 +24,7 @@ end
 
 local function make(name, value, client)
   if is_policy(value) then return value end
-  return require("llm.policy." .. name).new(type(value) == "table" and value or nil, client)
+  return require("llm.policy." .. name).new(value ~= true and value or nil, client)
 end
 
 --- The policies of a client, outermost first: its own, then the library's.

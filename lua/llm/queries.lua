@@ -2,8 +2,10 @@
 -- is a request with a `kind` (embed, models, count) that a dialect's encode_KIND and decode_KIND
 -- translate; it travels the same road as a conversation, through the same policies.
 -- @module llm.queries
+local config = require "llm.config"
 local errors = require "llm.error"
 local options = require "llm.options"
+local providers = require "llm.provider"
 local requests = require "llm.request"
 local tokens = require "llm.tokens"
 
@@ -172,6 +174,41 @@ function Queries:validate_key(opts)
   end
   if response then return true end
   return false, err
+end
+
+-- The ids that may be asked for: those of the configuration, else those that the provider lists.
+local function available(client, opts)
+  local own = config.get().providers[client.provider_name]
+  if own and own.models then return own.models end
+  local list, err = client:list_models(opts)
+  if not list then return nil, err end
+  local ids = {}
+  for i, model in ipairs(list) do ids[i] = model.id end
+  return ids
+end
+
+--- Whether a model may be asked: it is in the configuration's `models` of the provider, or where
+-- there are none in the provider's own list.
+-- @tparam[opt] string model default: the client's
+-- @tparam[opt] table opts limits such as `timeout`
+-- @treturn boolean true
+-- @treturn false, err: `model_not_found`, which names the nearest one; any other kind when the
+-- provider could not be asked
+-- @usage local ok, err = client:validate_model "gpt-5-mini"
+function Queries:validate_model(model, opts)
+  model = model or self.options.model
+  if type(model) ~= "string" then options.refuse("validate_model", "name a model") end
+  local provider, name = providers.split(model)
+  if provider == self.provider_name then model = name end
+  local ids, err = available(self, opts)
+  if not ids then return false, err end
+  local known = {}
+  for _, id in ipairs(ids) do known[id:gsub("^models/", "")] = true end
+  if known[model] then return true end
+  local near = options.nearest(model, known)
+  return false, errors.new("model_not_found", ("%s has no model %q%s"):format(self.provider_name,
+    model, near and ("; did you mean %q?"):format(near) or ""),
+    { provider = self.provider_name, model = model })
 end
 
 -- --- tokens --------------------------------------------------------------------------------------

@@ -256,7 +256,7 @@ function Reply:response()
     first_token_time = self.first_content and self.first_content - self.started,
     finish_reason = self.finish_reason, finish_reason_raw = self.finish_reason_raw,
     tool_calls = self:tool_calls(), reasoning = self.thoughts, refusal = self.refused,
-    opaque = self.kept, attempts = call.attempts, queue_time = call.queue_time,
+    opaque = self.kept, attempts = call.attempts, tried = call.tried, queue_time = call.queue_time,
     queue_length = call.queue_length, header_block = self.header_block,
     items = self.items, next_page = self.next_page, logprobs = self.probabilities,
   }

@@ -2,8 +2,9 @@
 -- Fields: content, provider, model, tokens_used, prompt_tokens, completion_tokens, cost_estimate
 -- (USD, nil when the price is unknown), response_time (seconds), first_token_time (seconds),
 -- finish_reason, finish_reason_raw, tool_calls, reasoning, refusal, logprobs, usage, opaque,
--- attempts, queue_time (seconds), queue_length (calls that waited before it); and from the headers:
--- request_id, rate_limit, headers. `tostring(response)` is its content.
+-- attempts, tried (errors of the models asked before, by a fallback), queue_time (seconds),
+-- queue_length (calls that waited before it); and from the headers: request_id, rate_limit,
+-- headers. `tostring(response)` is its content.
 -- @module llm.response
 local json = require("llm.core").json
 local headers_of = require "llm.headers"

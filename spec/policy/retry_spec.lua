@@ -3,6 +3,8 @@ local core = require "llm.core"
 local llm = require "llm"
 local errors = require "llm.error"
 local retry = require "llm.policy.retry"
+local task = require "llm.task"
+local time = require "llm.time"
 
 -- Cases of other implementations; they lie beside the project, not in it.
 local function read_cases(name)
@@ -199,6 +201,51 @@ describe("llm.policy.retry", function()
       assert.equal(1 + 3, calls)
     end)
 
+    it("does what it is told of kinds, and of each error", function()
+      local _, err = start({ { status = 503 } }, { kinds = { provider_unavailable = false } })
+        :generate_text("Hi")
+      assert.equal(1, err.attempts)
+      mock:close()
+      client:close()
+      assert.equal("yes", assert(start({ { status = 400 }, "yes" },
+        { kinds = { invalid_request = true } }):generate_text("Hi")).content)
+      mock:close()
+      client:close()
+      local heard = {}
+      start({ { status = 400 }, { status = 503 }, { status = 503 } }, { attempts = 9,
+        decide = function(failed, attempt)
+          heard[attempt] = failed.kind
+          if attempt == 1 then return 0.001 end
+          if attempt == 3 then return false end
+        end })
+      _, err = client:generate_text("Hi")
+      assert.equal(3, err.attempts)
+      assert.same({ "invalid_request", "provider_unavailable", "provider_unavailable" }, heard)
+    end)
+
+    it("keeps within the deadline of the call, which is for all attempts", function()
+      start({ { status = 503, headers = { ["retry-after"] = "3" } } })
+      local began = core.loop.clock()
+      local _, err = client:generate_text("Hi", { deadline = 2 })
+      assert.equal("provider_unavailable", err.kind)
+      assert.equal(1, err.attempts)
+      assert.is_true(core.loop.clock() - began < 1)
+      mock:close()
+      client:close()
+      mock = llm.mock { function()
+        if mock.count == 1 then
+          return { status = 503, headers = { ["retry-after-ms"] = "100" } }
+        end
+        return { text = "late", delay = 5 }
+      end }
+      client = llm.client { provider = mock.provider }
+      began = core.loop.clock()
+      _, err = client:generate_text("Hi", { deadline = 0.3 })
+      assert.equal("timeout", err.kind)
+      assert.is_true(core.loop.clock() - began < 0.6, "the second attempt has what is left")
+      llm.sleep(0.03)
+    end)
+
     local function retries(case)
       local answer = { status = case.status, headers = { ["retry-after-ms"] = "1" } }
       for name, value in pairs(case.headers or {}) do answer.headers[name] = value end
@@ -227,5 +274,78 @@ describe("llm.policy.retry", function()
         it("agrees with " .. case.name, function() counts(case) end)
       end -- what is left is about request bodies that can be sent only once; ours can be again
     end
+  end)
+end)
+
+-- The clock is the spec's own, and nobody sleeps.
+describe("the budget of llm.policy.retry", function()
+  local now, clock, sleep
+
+  before_each(function()
+    llm.log.configure("off")
+    now, clock, sleep = 0, time.clock, task.sleep
+    time.clock = function() return now end
+    task.sleep = function() end
+  end)
+
+  after_each(function()
+    time.clock, task.sleep = clock, sleep
+    llm.log.configure("warn")
+  end)
+
+  local function down() return nil, errors.new("provider_unavailable", "down") end
+
+  it("is a fifth of the calls of a minute, or ten attempts: over any minute", function()
+    math.randomseed(3)
+    local policy, sent = retry.new { attempts = 5 }, {}
+    for _ = 1, 3000 do
+      now = now + math.random() * 0.4
+      policy({ call = {} }, function()
+        sent[#sent + 1] = now
+        return down()
+      end)
+    end
+    local first = {}
+    for i, at in ipairs(sent) do first[at] = first[at] or i end
+    assert.is_true(#sent > 3000 and #sent <= 3000 * 1.2 + 20, #sent)
+    -- of the requests within any minute those that share a time are one call and its retries
+    local calls, extra, from = {}, 0, 1
+    for i, at in ipairs(sent) do calls[i] = first[at] == i end
+    local in_window = 0
+    for i = 1, #sent do
+      if calls[i] then in_window = in_window + 1 else extra = extra + 1 end
+      while sent[from] <= sent[i] - 60 do
+        if calls[from] then in_window = in_window - 1 else extra = extra - 1 end
+        from = from + 1
+      end
+      assert.is_true(extra <= math.max(10, 0.2 * in_window) + 0.2 * in_window / 12 + 1, extra)
+    end
+  end)
+
+  it("lets a thousand calls that wait for a recovery come back without a wave", function()
+    local policy, is_down, sent = retry.new(), true, 0
+    local function send()
+      sent = sent + 1
+      if is_down then return down() end
+      return {}
+    end
+    for _ = 1, 1000 do policy({ call = {} }, send) end
+    assert.is_true(sent <= 1000 * 1.2 + 10, sent)
+    is_down, sent, now = false, 0, now + 1
+    for _ = 1, 1000 do policy({ call = {} }, send) end
+    assert.equal(1000, sent, "at most twice the steady rate; here just that")
+  end)
+
+  it("is never in the way of a few calls", function()
+    local policy, sent = retry.new(), 0
+    for _ = 1, 5 do
+      policy({ call = {} }, function()
+        sent = sent + 1
+        return down()
+      end)
+    end
+    assert.equal(15, sent)
+    assert.has_error(function() retry.new { budget = -1 } end)
+    assert.has_error(function() retry.new { kinds = { rate = true } } end)
   end)
 end)

@@ -2,6 +2,7 @@
 -- `-->` comments say that it prints.
 -- @usage for i, check in ipairs(docs.checks "docs/objects.md") do it("block " .. i, check) end
 local check = require "luassert"
+local llm = require "llm"
 local settled = require "spec.support.settled"
 
 local load_text = loadstring or load -- luacheck: ignore
@@ -25,7 +26,10 @@ local function run(block)
     for i = 1, select("#", ...) do out[i] = tostring((select(i, ...))) end
     printed[#printed + 1] = plain(table.concat(out, "\t"))
   end
+  require("llm.policy.metrics").reset() -- a reader's process is new
+  llm.log.configure("off")
   local ok, err = pcall(assert(load_text(block)))
+  llm.log.configure("warn")
   _G.print = real
   check.is_true(ok, tostring(err))
   return printed

@@ -6,8 +6,8 @@ local options = require "llm.options"
 local secret = require "llm.secret"
 local task = require "llm.task"
 local time = require "llm.time"
+local window = require "llm.window"
 
-local SLOTS = 12 -- a window slides in steps of a twelfth
 local PATIENCE = 10 -- seconds that a webhook or a command may take
 
 local known = {
@@ -15,36 +15,19 @@ local known = {
   run = "function", command = "table", webhook = "string", headers = "table",
 }
 
--- What a rule reads from the sums of its window; nil: there is nothing to judge yet.
-local readers = {
-  requests = function(sum) return sum.requests end,
-  failures = function(sum) return sum.failures end,
-  error_rate = function(sum) return sum.requests > 0 and sum.failures / sum.requests or nil end,
-  tokens = function(sum) return sum.tokens end,
-  cost = function(sum) return sum.cost end,
-  response_time = function(sum) return sum.requests > 0 and sum.seconds / sum.requests or nil end,
-}
-
-local function new_sum()
-  return { requests = 0, failures = 0, tokens = 0, cost = 0, seconds = 0 }
-end
-
--- The slot of now; those that have left the window are dropped.
-local function slot_of(rule, now)
-  local number = math.floor(now / (rule.window / SLOTS))
-  for old in pairs(rule.slots) do if old <= number - SLOTS then rule.slots[old] = nil end end
-  local slot = rule.slots[number] or new_sum()
-  rule.slots[number] = slot
-  return slot
-end
-
-local function total_of(rule)
-  local total = new_sum()
-  for _, slot in pairs(rule.slots) do
-    for name, value in pairs(slot) do total[name] = total[name] + value end
+-- What a rule reads from its window; nil: there is nothing to judge yet.
+local function mean_of(name)
+  return function(sums)
+    local requests = sums:sum "requests"
+    return requests > 0 and sums:sum(name) / requests or nil
   end
-  return total
 end
+local function sum_of(name) return function(sums) return sums:sum(name) end end
+
+local readers = {
+  requests = sum_of "requests", failures = sum_of "failures", tokens = sum_of "tokens",
+  cost = sum_of "cost", error_rate = mean_of "failures", response_time = mean_of "seconds",
+}
 
 local deliveries = {} -- task -> true
 
@@ -92,23 +75,21 @@ local function raise(rule, value, now)
   if rule.webhook or rule.command then start_delivery(rule, alert) end
 end
 
-local function count(rule, response, err, now)
-  local slot = slot_of(rule, now)
-  slot.requests = slot.requests + 1
-  if err and err.kind ~= "cancelled" then slot.failures = slot.failures + 1 end
+local function count(sums, response, err)
+  sums:add("requests", 1)
+  if err and err.kind ~= "cancelled" then sums:add("failures", 1) end
   if not response then return end
-  slot.tokens = slot.tokens + (response.tokens_used or 0)
-  slot.cost = slot.cost + (response.cost_estimate or 0)
-  slot.seconds = slot.seconds + (response.response_time or 0)
+  sums:add("tokens", response.tokens_used or 0)
+  sums:add("cost", response.cost_estimate or 0)
+  sums:add("seconds", response.response_time or 0)
 end
 
 local function check(rules, response, err)
   local now = time.clock()
   for _, rule in ipairs(rules) do
-    count(rule, response, err, now)
+    count(rule.sums, response, err)
     if now >= rule.quiet_until then
-      local total = total_of(rule)
-      local value = total.requests >= rule.at_least and rule.read(total)
+      local value = rule.sums:sum "requests" >= rule.at_least and rule.read(rule.sums)
       if value and value > rule.above then raise(rule, value, now) end
     end
   end
@@ -127,11 +108,11 @@ local function new_rule(given, i)
   if not (given.run or given.command or given.webhook) then
     options.refuse(where, "give run (a function), command (a list of words) or webhook (a URL)")
   end
-  local window = given.window or 300
-  if window <= 0 then options.refuse(where, "window must be more than 0 seconds") end
+  local seconds = given.window or 300
+  if seconds <= 0 then options.refuse(where, "window must be more than 0 seconds") end
   return setmetatable({ read = read, name = type(metric) == "string" and metric or "metric",
-    window = window, at_least = given.at_least or 1, slots = {}, quiet_until = -math.huge },
-    { __index = given })
+    window = seconds, sums = window.new(seconds), at_least = given.at_least or 1,
+    quiet_until = -math.huge }, { __index = given })
 end
 
 --- Makes the policy.

@@ -95,9 +95,21 @@ local function begin_row(provider, call, model)
   return row
 end
 
+-- The models that could not answer before another one did.
+local function count_tried(tried)
+  for _, err in ipairs(tried or {}) do
+    local provider = provider_of(err.provider)
+    local row = row_of(provider, err.model)
+    row.requests = row.requests + 1
+    row.retries = row.retries + (err.attempts or 1) - 1
+    count_failure(provider, row, err)
+  end
+end
+
 -- A reply that ended: read, failed, or left by its reader.
 local function record(reply)
   local call, response = reply.request.call, reply:response()
+  count_tried(call.tried)
   local provider = provider_of(response.provider)
   local row = begin_row(provider, call, reply.request.model)
   count_usage(row, response)
@@ -122,8 +134,9 @@ local function policy(request, next)
   if reply then
     reply:finally(record)
   elseif not err.dry_run then
+    count_tried(err.tried)
     local provider = provider_of(err.provider or call.provider.name)
-    count_failure(provider, begin_row(provider, call, request.model), err)
+    count_failure(provider, begin_row(provider, call, err.model or request.model), err)
   end
   return reply, err
 end
