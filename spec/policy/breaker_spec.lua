@@ -7,7 +7,6 @@ local time = require "llm.time"
 
 describe("llm.policy.breaker", function()
   local mock, client, status, now, clock
-  local number = 0
 
   before_each(function()
     llm.log.configure("off")
@@ -15,9 +14,9 @@ describe("llm.policy.breaker", function()
     time.clock = function() return now end
     status = 503
     mock = llm.mock { function() return status and { status = status } or "fine" end }
-    number = number + 1 -- or the state would be the worst of all addresses that the mock had
-    client = llm.client { provider = llm.extend(mock.provider, { name = "mock" .. number }),
-      retry = false, breaker = { at_least = 4, cooldown = 10 } }
+    breaker.reset()
+    client = llm.client { provider = mock.provider, retry = false,
+      breaker = { at_least = 4, cooldown = 10 } }
   end)
 
   after_each(function()

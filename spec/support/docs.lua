@@ -27,6 +27,7 @@ local function run(block)
     printed[#printed + 1] = plain(table.concat(out, "\t"))
   end
   require("llm.policy.metrics").reset() -- a reader's process is new
+  require("llm.policy.breaker").reset()
   llm.log.configure("off")
   local ok, err = pcall(assert(load_text(block)))
   llm.log.configure("warn")

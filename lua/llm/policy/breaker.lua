@@ -125,4 +125,8 @@ local function state(provider)
   return worst
 end
 
-return { new = new, state = state }
+return {
+  new = new,
+  state = state,
+  reset = function() for address in pairs(circuits) do circuits[address] = nil end end,
+}
