@@ -6,7 +6,9 @@ local cost = require "llm.cost"
 local options = require "llm.options"
 local tokens = require "llm.tokens"
 
-local WINDOW = 16000 -- tokens, of a model that is not known
+-- Tokens of a model that is not known: what Ollama reads where nobody asked for more. It drops the
+-- rest without a word, so that a larger guess would lose text.
+local WINDOW = 4096
 local RESERVE = 0.25 -- of the window: for the instruction and the answer
 
 -- Where a text may be cut, the best places first: patterns of what ends a unit.
@@ -79,7 +81,7 @@ end
 
 --- How many tokens a model reads and writes at most.
 -- @tparam string|nil model
--- @treturn number tokens; 16000 where it is not known
+-- @treturn number tokens; 4096 where it is not known
 -- @usage print(llm.window "gpt-4o") --> 128000
 local function window(model)
   local name = model and model:match("[^/]*$")
