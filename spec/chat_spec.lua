@@ -2,6 +2,7 @@
 if _VERSION ~= "Lua 5.4" then return end -- it is the command's
 
 local core = require "llm.core"
+local file = require "spec.support.file"
 local llm = require "llm"
 local process = require "spec.support.process"
 local settled = require "spec.support.settled"
@@ -45,13 +46,6 @@ describe("chat", function()
     local list = {}
     for i, message in ipairs(request.messages) do list[i] = message.content end
     return list
-  end
-
-  local function read(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read("a")
-    file:close()
-    return text
   end
 
   describe("in a pipe", function()
@@ -112,9 +106,7 @@ describe("chat", function()
 
     it("prints JSON, and reads files that it talks about", function()
       local path = folder .. "/notes.txt"
-      local file = io.open(path, "w")
-      file:write("The code is 7.")
-      file:close()
+      file.write(path, "The code is 7.")
       local done = run("--json", path, { stdin = "What is it?\n" })
       local found = core.json.decode(done.stdout)
       assert.equal("re: What is it?", found.content)
@@ -137,7 +129,7 @@ describe("chat", function()
       run("--continue", { stdin = "three\n" })
       assert.equal("three", asked[4].messages[6].content)
       local lines = {}
-      for line in read(path):gmatch("[^\n]+") do lines[#lines + 1] = core.json.decode(line) end
+      for line in file.read(path):gmatch("[^\n]+") do lines[#lines + 1] = core.json.decode(line) end
       assert.equal("openai/gpt-4.1", lines[1].model)
       assert.same({ "re: three", "assistant" }, { lines[8].content, lines[8].role })
     end)
@@ -176,9 +168,7 @@ describe("chat", function()
       local path = folder .. "/llmrun/chats/a.jsonl"
       for _, bad in ipairs { '{"model":"x"}\n{"role":"user"}\n', '{"model":"x"}\nnonsense\n',
         '{"model":"x"}\n["user"]\n' } do
-        local file = io.open(path, "w")
-        file:write(bad)
-        file:close()
+        file.write(path, bad)
         local done = run("-s", "a", { stdin = "two\n" })
         assert.equal(2, done.code)
         assert.matches("a%.jsonl:2: ", done.stderr)

@@ -1,6 +1,7 @@
 -- Completion in real shells: names of scripts, options, models.
 if _VERSION ~= "Lua 5.4" then return end -- it is the command's
 
+local file = require "spec.support.file"
 local llm = require "llm"
 local process = require "spec.support.process"
 local terminal = require "spec.support.terminal"
@@ -13,9 +14,7 @@ describe("completion", function()
     for _, shell in ipairs { "bash", "zsh" } do
       local done = process.run { process.llmrun, "--completion", shell }
       assert.equal(0, done.code, done.stderr)
-      local file = assert(io.open(folder .. "/" .. shell, "w"))
-      file:write(done.stdout)
-      file:close()
+      file.write(folder .. "/" .. shell, done.stdout)
     end
   end)
 

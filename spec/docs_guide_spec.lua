@@ -2,15 +2,9 @@
 -- in their order, without a key; what is said to be printed is printed.
 if _VERSION ~= "Lua 5.4" then return end -- it is the command's
 
+local file = require "spec.support.file"
 local llm = require "llm"
 local process = require "spec.support.process"
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  return text
-end
 
 -- The fenced blocks: kind, name of a file or nil, text.
 local function blocks_of(text)
@@ -24,7 +18,7 @@ end
 
 describe("docs/guide.md", function()
   local folder, remove
-  local guide = read "docs/guide.md"
+  local guide = file.read "docs/guide.md"
 
   setup(function() folder, remove = process.folder() end)
 
@@ -40,16 +34,10 @@ describe("docs/guide.md", function()
     return done.stdout
   end
 
-  local function save(name, text)
-    local file = assert(io.open(folder .. "/" .. name, "w"))
-    file:write(text)
-    file:close()
-  end
-
   local runners = {}
 
   function runners.lua(block)
-    save(block.name or "block.lua", block.text)
+    file.write(folder .. "/" .. (block.name or "block.lua"), block.text)
     if block.name then return end
     local printed, at = "\n" .. run "llmrun block.lua", 1
     for line in block.text:gmatch("%-%->%s*([^\n]*)") do

@@ -1,20 +1,14 @@
 -- The manual page and the reference: they say what is there, and their makers find nothing wrong.
 if _VERSION ~= "Lua 5.4" then return end -- it is the command's
 
+local file = require "spec.support.file"
 local llm = require "llm"
 local process = require "spec.support.process"
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  return text
-end
 
 local function has(program) return os.execute("command -v " .. program .. " >/dev/null") end
 
 describe("llmrun(1)", function()
-  local page = read "docs/llmrun.1"
+  local page = file.read "docs/llmrun.1"
 
   after_each(function() assert.equal(0, llm.live()) end)
 
@@ -57,8 +51,8 @@ if has "ldoc" then
       local done = process.run({ "ldoc", "--fatalwarnings", "-d", folder, "." },
         { env = { HOME = folder } })
       assert.equal(0, done.code, done.stdout .. done.stderr)
-      assert.matches("generate_text", read(folder .. "/modules/llm.client.html"))
-      assert.matches("Calls a function for every row", read(folder .. "/modules/llm.each.html"))
+      assert.matches("generate_text", file.read(folder .. "/modules/llm.client.html"))
+      assert.matches("a function for every row", file.read(folder .. "/modules/llm.each.html"))
       remove()
     end)
   end)

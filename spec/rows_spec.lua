@@ -1,4 +1,5 @@
 -- Rows: lines, JSON lines and CSV as people have them, broken ones too.
+local file = require "spec.support.file"
 local llm = require "llm"
 
 describe("llm.rows", function()
@@ -19,9 +20,7 @@ describe("llm.rows", function()
     path = os.tmpname()
     os.remove(path)
     path = path .. (ending or "")
-    local file = assert(io.open(path, "wb"))
-    file:write(text)
-    file:close()
+    file.write(path, text)
   end
 
   -- The texts, or what is wrong without the path before it.

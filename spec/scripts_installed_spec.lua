@@ -3,6 +3,7 @@
 if _VERSION ~= "Lua 5.4" then return end -- they are the command's
 
 local core = require "llm.core"
+local file = require "spec.support.file"
 local llm = require "llm"
 local process = require "spec.support.process"
 local settled = require "spec.support.settled"
@@ -103,9 +104,7 @@ describe("every script, installed,", function()
   it("comes with its manual and with completion", function()
     for _, path in ipairs { "man/man1/llmrun.1", "zsh/site-functions/_llmrun",
       "bash-completion/completions/llmrun" } do
-      local file = assert(io.open(folder .. "/there/share/" .. path))
-      assert.matches("summarize", file:read("a"))
-      file:close()
+      assert.matches("summarize", file.read(folder .. "/there/share/" .. path))
     end
   end)
 
