@@ -34,6 +34,14 @@ local function is_wide(text)
   return wide > words
 end
 
+local function counts_characters(text)
+  if unit ~= "" then return unit == "c" end
+  if not args.to then return is_wide(text) end
+  local to = args.to:lower()
+  return is_wide(to) or to:find("chinese") or to:find("japanese") or to:find("^zh") or
+    to:find("^ja$")
+end
+
 local documents = {}
 if args.together or #args < 2 then
   documents[1] = { file = args[1] and table.concat(args, " "), text = llm.input(args) }
@@ -47,11 +55,10 @@ local model = client.options.model
 local most = math.floor((args.window or llm.window(model)) * 3 / 4)
 
 local function prompt(text, task)
-  local in_characters = unit == "c" or unit == "" and is_wide(text)
   return {
     { role = "system", content = ("You are an expert at concise and accurate summaries. %s in " ..
       "%s, in at most %s %s. Answer with the summary alone."):format(task, language, length,
-      in_characters and "characters" or "words") },
+      counts_characters(text) and "characters" or "words") },
     { role = "user", content = "Summarize the following text:\n\n" .. text },
   }
 end

@@ -96,6 +96,10 @@ describe("scripts", function()
       assert.matches("at most 50 characters", system("小さな言語です。", "-l", "50"))
       assert.matches("at most 50 words", system("작은 언어입니다.", "-l", "50"))
       assert.matches("at most 50 words", system("语言很小。", "-l", "50w"))
+      assert.matches("at most 50 words", system("语言很小。", "-l", "50", "--to", "English"))
+      for _, language in ipairs { "中文", "Japanese", "zh-TW" } do
+        assert.matches("at most 50 characters", system(text, "-l", "50", "--to", language))
+      end
       assert.matches("in the language of the text", system(text))
       assert.matches("in 中文,", system(text, "--to", "中文"))
       system(text, "-m", "gpt-4o")
