@@ -250,6 +250,10 @@ describe("a part", function()
     local client = llm.client { provider = mock:provider_for "anthropic_messages" }
     local response = assert(client:run_tools("Look.", { tools = { { name = "look", max_output = 3,
       run = function() return { { type = "text", text = "abcdef" }, image } end } } }))
+    local long = llm.tool { name = "look", run = print }
+    local row = { type = "file", name = "a" }
+    assert.equal('[{"name":"a","type":"file"}]', long:outcome(true, { row }))
+    assert.equal("n.md:\n# Hi\n[application/zip, 4 bytes]", long:outcome(true, { notes, zip }))
     assert.same(image, response.steps[1].calls[1].result[2])
     assert.equal("abc\n[cut: the first 3 of 6 bytes]", response.steps[1].calls[1].result[1].text)
     client:close()

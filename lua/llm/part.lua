@@ -115,9 +115,15 @@ local function image(source, opts) return of_kind("image", source, opts) end
 -- @usage local part = assert(llm.audio "call.mp3")
 local function audio(source, opts) return of_kind("audio", source, opts) end
 
-local kinds = { text = true, image = true, audio = true, file = true }
+local kinds = { image = true, audio = true, file = true }
 
-local function is_part(value) return type(value) == "table" and kinds[value.type] ~= nil end
+-- A row about a file may have a type, too; a part has what it is a part of.
+local function is_part(value)
+  if type(value) ~= "table" then return false end
+  if value.type == "text" then return type(value.text) == "string" end
+  local has_data = type(value.data) == "string" and type(value.mime) == "string"
+  return kinds[value.type] ~= nil and (has_data or type(value.url) == "string")
+end
 
 --- The parts that a value is: one, or a list of them.
 -- @param value

@@ -3,6 +3,7 @@
 local errors = require "llm.error"
 local json = require("llm.core").json
 local merge = require "llm.merge"
+local mime = require "llm.mime"
 local options = require "llm.options"
 local parts = require "llm.part"
 local schemas = require "llm.schema"
@@ -135,12 +136,21 @@ local function explain(problem)
   return errors.new("invalid_request", text).message
 end
 
+-- What is said of a part in words: a text, a file of text, what no provider takes in a result;
+-- nil: it is shown.
+local function words_of(part)
+  if part.type == "text" then return part.text end
+  if part.type == "image" or part.mime == "application/pdf" then return nil end
+  return mime.text_of(part) or ("[%s, %d bytes]"):format(tostring(part.mime), #(part.data or ""))
+end
+
 -- Parts with each text cut; one text where all is text.
 function Tool:shorten(list)
   local short, texts = {}, {}
   for i, part in ipairs(list) do
-    if part.type == "text" then
-      texts[#texts + 1] = cut(part.text, self.max_output)
+    local words = words_of(part)
+    if words then
+      texts[#texts + 1] = cut(words, self.max_output)
       part = { type = "text", text = texts[#texts] }
     end
     short[i] = part
