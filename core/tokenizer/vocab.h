@@ -73,9 +73,9 @@ typedef struct llm_vocab {
     const llm_slot *slots;
     const llm_long_slot *longs;
     const llm_parts *parts;
-    const uint32_t *starts; /* n_ranks + 1 offsets in bytes */
+    const uint32_t *starts; /* offsets in bytes */
     const uint8_t *bytes;
-    const uint16_t *meets;
+    const uint16_t *meets; /* of two bytes: llm_vocab_meet */
     const uint64_t *pairs, *joints;
     const uint64_t *filter;
     const uint8_t *class_index, *class_blocks;

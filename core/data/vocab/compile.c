@@ -245,14 +245,14 @@ static llm_slot key_of(const tables *t, uint32_t rank) {
     return len > 0 && len <= LLM_VOCAB_SHORT ? llm_vocab_key(p, len, p + len) : (llm_slot){0, 0};
 }
 
-/* Of eleven slots eight are in use. */
+/* Of five slots four are in use. */
 static void size_buckets(const tables *t, llm_vocab *v) {
     uint32_t n[2] = {0, 0};
     for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
         llm_slot key = key_of(t, rank);
         if (key.high) n[llm_vocab_hash(key) >> 63]++;
     }
-    for (int i = 0; i < 2; i++) v->n_buckets[i] = n[i] * 11 / 8 / LLM_VOCAB_BUCKET + 1;
+    for (int i = 0; i < 2; i++) v->n_buckets[i] = n[i] * 5 / 4 / LLM_VOCAB_BUCKET + 1;
 }
 
 static llm_slot *fill_slots(const tables *t, llm_vocab *v) {
@@ -324,6 +324,20 @@ static uint32_t fill_blocks(const tables *t, uint8_t *index, uint8_t *blocks) {
     return n;
 }
 
+/* The long tokens first: only they are compared with a text, and so few pages of them are read. */
+static void pack_bytes(const tables *t, uint32_t *starts, uint8_t *bytes) {
+    uint32_t end = 0;
+    for (int is_short = 0; is_short < 2; is_short++) {
+        for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
+            size_t len = token_len(t, rank);
+            if ((len <= LLM_VOCAB_SHORT) != is_short) continue;
+            starts[rank] = end;
+            memcpy(bytes + end, t->bytes + t->starts[rank], len);
+            end += (uint32_t)len;
+        }
+    }
+}
+
 /* Writes a table at the next cache line; returns where it begins. */
 static uint32_t put(FILE *file, const void *table, size_t size) {
     while (ftell(file) % 64) putc(0, file);
@@ -334,6 +348,8 @@ static uint32_t put(FILE *file, const void *table, size_t size) {
 
 static void write_tables(const tables *t, const char *path) {
     static uint8_t index[CODE_POINTS / LLM_VOCAB_BLOCK], blocks[256 * LLM_VOCAB_BLOCK];
+    static uint32_t starts[MAX_RANKS];
+    static uint8_t bytes[sizeof t->bytes];
     llm_vocab v = {0};
     uint32_t long_bits = 1;
     size_buckets(t, &v);
@@ -348,8 +364,9 @@ static void write_tables(const tables *t, const char *path) {
     head.slots = put(file, fill_slots(t, &v), llm_vocab_n_slots(&v) * sizeof(llm_slot));
     head.longs = put(file, fill_longs(t, long_bits), sizeof(llm_long_slot) << long_bits);
     head.parts = put(file, t->parts, t->n_ranks * sizeof *t->parts);
-    head.starts = put(file, t->starts, (t->n_ranks + 1) * sizeof *t->starts);
-    head.bytes = put(file, t->bytes, t->starts[t->n_ranks]);
+    pack_bytes(t, starts, bytes);
+    head.starts = put(file, starts, t->n_ranks * sizeof *starts);
+    head.bytes = put(file, bytes, t->starts[t->n_ranks]);
     head.meets = put(file, t->meets, sizeof t->meets);
     head.pairs = put(file, t->pairs, sizeof t->pairs);
     head.joints = put(file, t->joints, sizeof t->joints);
