@@ -1,25 +1,13 @@
 -- docs/tools.md as its reader meets it: what it prints it prints, and its agent works.
 if _VERSION ~= "Lua 5.4" then return end -- as all specs of the command
 
+local file = require "spec.support.file"
 local llm = require "llm"
 local process = require "spec.support.process"
 local settled = require "spec.support.settled"
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  return text
-end
-
-local function write(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
-
 describe("docs/tools.md", function()
-  local manual = read "docs/tools.md"
+  local manual = file.read "docs/tools.md"
   local folder, remove
 
   setup(function() folder, remove = process.folder() end)
@@ -41,7 +29,7 @@ describe("docs/tools.md", function()
       count = count + 1
       local wanted = {}
       for line in block:gmatch("%-%->%s*([^\n]*)") do wanted[#wanted + 1] = line .. "\n" end
-      write(folder .. "/block.lua", block)
+      file.write(folder .. "/block.lua", block)
       local done = run { process.llmrun, "block.lua" }
       assert.equal(table.concat(wanted), done.stdout, done.stderr)
     end
@@ -52,8 +40,8 @@ describe("docs/tools.md", function()
     local agent = manual:match("\n```lua agent.lua\n(.-)\n```")
     assert.is_true(select(2, agent:gsub("[^\n]+", "")) <= 30)
     os.remove(folder .. "/block.lua")
-    write(folder .. "/agent.lua", agent)
-    write(folder .. "/notes.md", "Buy milk.")
+    file.write(folder .. "/agent.lua", agent)
+    file.write(folder .. "/notes.md", "Buy milk.")
     local answers = {
       { tool_calls = { { id = "1", name = "list", arguments = "{}" } } },
       { tool_calls = { { id = "2", name = "read", arguments = '{"path":"./notes.md"}' },
