@@ -175,7 +175,6 @@ describe("scripts", function()
         contents[#contents + 1] = row.content
       end
       assert.same({ "one", "two", "three" }, contents)
-      assert.matches("\r1 of 3\r2 of 3\r3 of 3\n", done.stderr)
       assert.matches("\n3 done, 0 failed, %$0%.000000\n$", done.stderr)
     end)
 
@@ -194,7 +193,8 @@ describe("scripts", function()
       local rows = {}
       for line in done.stdout:gmatch("[^\n]+") do rows[#rows + 1] = decode(line) end
       assert.equal(3, #rows)
-      assert.matches("^authentication: ", rows[1].error)
+      assert.equal("authentication", rows[1].error.kind)
+      assert.matches("^authentication: ", rows[1].error.message)
       assert.equal("Hello, world", rows[2].content)
       assert.is_true(rows[2].cost_estimate > 0)
       assert.matches("2 done, 1 failed, %$0%.0", done.stderr)
@@ -204,7 +204,7 @@ describe("scripts", function()
 
     it("refuses bad input with code 2 and one line", function()
       for _, case in ipairs {
-        { { "batch" }, "say what to do" },
+        { { "batch" }, "say what to do with each row" },
         { { "batch", "Echo", "missing.txt" }, "missing.txt: No such file" },
         { { "batch", "Echo", "." }, "Is a directory" },
         { { "batch", "-j", "x", "Echo" }, "must be a number" },

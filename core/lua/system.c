@@ -1,8 +1,9 @@
-/* Binding of what Lua's own library lacks: terminals, directories, the number of the process, and
- * the mode of a file that holds a key. */
+/* Binding of what Lua's own library lacks: terminals, directories, locks, the number of the
+ * process, and the mode of a file that holds a key. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,13 +65,18 @@ static int system_pid(lua_State *L) {
     return 1;
 }
 
+/* nil, message of the last failure with a file */
+static int fail_with(lua_State *L, const char *path) {
+    const char *reason = strerror(errno);
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", path, reason);
+    return 2;
+}
+
 /* mkdir(path) -> true | nil, message: a directory for its owner alone, unless it is there */
 static int system_mkdir(lua_State *L) {
     if (mkdir(luaL_checkstring(L, 1), 0700) != 0 && errno != EEXIST) {
-        const char *reason = strerror(errno);
-        lua_pushnil(L);
-        lua_pushfstring(L, "%s: %s", lua_tostring(L, 1), reason);
-        return 2;
+        return fail_with(L, lua_tostring(L, 1));
     }
     lua_pushboolean(L, 1);
     return 1;
@@ -92,6 +98,36 @@ static int system_create(lua_State *L) {
     return 1;
 }
 
+/* truncate(path, size) -> true | nil, message: cuts a file to so many bytes */
+static int system_truncate(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    if (truncate(path, (off_t)luaL_checknumber(L, 2)) != 0) return fail_with(L, path);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static const char lock_class[] = "llm.lock";
+
+static int lock_close(lua_State *L) {
+    int *descriptor = luaL_checkudata(L, 1, lock_class);
+    if (*descriptor >= 0) close(*descriptor);
+    *descriptor = -1;
+    return 0;
+}
+
+/* lock(path) -> lock | nil, message: a file, made where it is missing, that nobody else may lock
+ * until lock:close() or the end of this process */
+static int system_lock(lua_State *L) {
+    const char *path = luaL_checkstring(L, 1);
+    int *descriptor = lua_newuserdatauv(L, sizeof *descriptor, 0);
+    *descriptor = -1;
+    luaL_getmetatable(L, lock_class);
+    lua_setmetatable(L, -2);
+    *descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*descriptor < 0 || flock(*descriptor, LOCK_EX | LOCK_NB) != 0) return fail_with(L, path);
+    return 1;
+}
+
 int llm_lua_system(lua_State *L) {
     static const luaL_Reg functions[] = {
         {"isatty", system_isatty},
@@ -103,8 +139,12 @@ int llm_lua_system(lua_State *L) {
         {"pid", system_pid},
         {"mkdir", system_mkdir},
         {"create", system_create},
+        {"truncate", system_truncate},
+        {"lock", system_lock},
         {NULL, NULL},
     };
+    static const luaL_Reg lock_methods[] = {{NULL, NULL}};
+    llm_lua_class(L, lock_class, lock_methods, lock_close);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -26,8 +26,9 @@ local function fill(self)
 end
 
 -- Called by llm.task when one of ours has ended.
-function Each:settle()
+function Each:settle(ended)
   self.running = self.running - 1
+  if self.ended then self.ended(ended.first, ended.ok, ended.value) end
   task.wake(self)
 end
 
@@ -61,12 +62,13 @@ local function source_of(list)
   end
 end
 
-local known = { concurrency = "number" }
+local known = { concurrency = "number", ended = "function" }
 
 --- Calls a function for every row, several at once. Leaving the loop cancels what runs.
 -- @tparam table|function rows a list, or an iterator that gives a row or nil
 -- @tparam function body `body(row, index)`; its first result is kept
--- @tparam[opt] table opts `concurrency` (8)
+-- @tparam[opt] table opts `concurrency` (8); `ended(row, ok, result or error)` hears of each row as
+-- soon as it has ended, and must neither wait nor raise
 -- @return an iterator for `for`: index, result, the error that the function raised, row
 -- @usage for i, answer, err in llm.each(questions, ask) do print(i, answer or err) end
 local function each(rows, body, opts)
@@ -76,7 +78,7 @@ local function each(rows, body, opts)
     options.refuse("llm.each", "concurrency must be at least 1")
   end
   local self = setmetatable({ source = source_of(rows), body = body, concurrency = concurrency,
-    tasks = {}, running = 0, read = 0, given = 0 }, Each)
+    ended = opts.ended, tasks = {}, running = 0, read = 0, given = 0 }, Each)
   return next_result, self, nil, self
 end
 

@@ -92,6 +92,19 @@ local function new(messages, opts, common)
   return request, apply(request, options.check(opts, known, "request"))
 end
 
+--- What a request in OpenAI's Chat Completions asks, for the methods of a client.
+-- @tparam table body decoded
+-- @treturn table messages
+-- @treturn table options of the call; a name that stands for nothing here is left out
+-- @usage local response = client:generate_text(llm.chat_request(body))
+local function of_chat(body)
+  local asked, opts = require("llm.dialect.openai_chat_server").decode_request(body), {}
+  for name in pairs(model_options) do opts[name] = asked[name] end
+  opts.stream = nil
+  return asked.messages, opts
+end
+
 return {
-  new = new, template = template, model_options = model_options, call_options = call_options,
+  new = new, of_chat = of_chat, template = template, model_options = model_options,
+  call_options = call_options,
 }

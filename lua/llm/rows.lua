@@ -67,9 +67,10 @@ local function text_of(fields, field)
     field or "text", names_of(fields))
 end
 
-local function give(row, fields, field)
+local function give(row, fields, field, is_whole)
   row.fields = type(fields) == "table" and fields or nil
   row.text, row.error = text_of(fields, field)
+  if is_whole and row.fields then row.error = nil end
   if row.text and not row.text:find("%S") then row.error = "the text is empty" end
   if row.text and row.text:find("\0", 1, true) then row.error = "holds bytes that are no text" end
   if row.error then row.error = ("%s:%d: %s"):format(row.file, row.line, row.error) end
@@ -100,7 +101,8 @@ end
 readers.csv = csv.reader
 function readers.tsv(next_line) return csv.reader(next_line, "\t") end
 
-local known = { texts = "table", file = "string", format = "string", field = "string" }
+local known = { texts = "table", file = "string", format = "string", field = "string",
+  whole = "boolean" }
 
 local function of_texts(texts)
   local i = 0
@@ -115,7 +117,8 @@ end
 --- Reads rows.
 -- @tparam table opts `texts`: the rows themselves, if there are any; else `file` (`-`, the default,
 -- is standard input), `format` (`"lines"`, `"jsonl"`, `"csv"`, `"tsv"`; default: by the name of the
--- file or its first line), `field` (which holds the text; default `text`, or the only one)
+-- file or its first line), `field` (which holds the text; default `text`, or the only one),
+-- `whole` (rows of several fields need no text)
 -- @treturn function iterator of `{index, text, fields, file, line}`; a row that cannot be read has
 -- `error`. A file that cannot be read ends the script with exit code 2
 -- @usage for row in llm.rows { file = "reviews.csv", field = "review" } do print(row.text) end
@@ -138,7 +141,7 @@ local function rows(opts)
       row.error = ("%s:%d: %s"):format(path, line, problem)
       return row
     end
-    return give(row, fields, opts.field)
+    return give(row, fields, opts.field, opts.whole)
   end
 end
 
