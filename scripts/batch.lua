@@ -33,10 +33,11 @@ if args.concurrency < 1 then llm.stop(2, "concurrency must be at least 1") end
 
 local source = args[1] or "-"
 local client = llm.client { model = args.model, temperature = 0.3, unsupported = "drop",
-  stream = false, limit = { concurrency = args.concurrency },
+  stream = false, metrics = false, limit = { concurrency = args.concurrency },
+  max_connections = args.concurrency, max_connections_per_host = args.concurrency,
   budget = args.budget and { usd = args.budget, window = 10 * 365 * 86400 },
   system = operation and "Do the following with the user's text and answer with the result " ..
-    "only: " .. operation }
+    "only: " .. operation or nil }
 
 local template = args.template and llm.template(llm.text(args.template))
 local own = args["function"] and assert(loadfile(args["function"], "t"))()

@@ -215,3 +215,92 @@ describe("llm.batch", function()
     time.clock = clock
   end)
 end)
+
+if _VERSION ~= "Lua 5.4" then return end -- the command is the same for all three
+
+describe("llmrun batch", function()
+  local folder, remove
+
+  before_each(function() folder, remove = process.folder() end)
+  after_each(function() remove() end)
+
+  local function put(name, text) write(folder .. "/" .. name, text) end
+
+  -- Offline: the built-in mock answers with the prompt.
+  local function run(...)
+    local argv = { process.llmrun, "batch", ... }
+    local opts = type(argv[#argv]) == "table" and table.remove(argv) or {}
+    opts.cwd = folder
+    return process.run(argv, opts)
+  end
+
+  it("fills a template from CSV, whatever stands in it", function()
+    put("t.txt", "system:\nBe brief.\nuser:\nSay {greeting} to {name}!")
+    put("in.csv", 'greeting,name\r\nhi,"Ann, of\nNowhere"\r\n"{name}",Bob\r\n')
+    local done = run("-t", "t.txt", "in.csv")
+    assert.equal(0, done.code, done.stderr)
+    local lines = lines_of(done.stdout)
+    assert.equal("Say hi to Ann, of Nowhere!", (lines[1].content:gsub("%s+", " ")))
+    assert.equal("Say {name} to Bob!", lines[2].content)
+    put("in.csv", "word\nx\n")
+    done = run("-t", "t.txt", "in.csv")
+    assert.equal(2, done.code)
+    assert.matches('there is no field "greeting"; the fields are: word', done.stderr, 1, true)
+  end)
+
+  it("calls a function of one's own", function()
+    put("f.lua", "return function(row, client)\n" ..
+      "  if row.index == 2 then return nil, 'no twos' end\n" ..
+      "  return { twice = client:generate_text(row.text).content .. row.text }\nend")
+    local done = run("-x", "f.lua", { stdin = "a\nb\n" })
+    assert.equal(1, done.code)
+    assert.matches("no twos", done.stderr)
+    put("f.lua", "return function(row) return { n = row.index * 2 } end")
+    done = run("-x", "f.lua", { stdin = "a\nb\n" })
+    assert.equal('{"index":1,"n":2}\n{"index":2,"n":4}\n', done.stdout)
+    put("f.lua", "return 1")
+    assert.matches("f.lua must return a function", run("-x", "f.lua").stderr)
+  end)
+
+  it("takes OpenAI's format, and rows that have no text", function()
+    put("in.jsonl", '{"custom_id":"one","method":"POST","url":"/v1/chat/completions","body":' ..
+      '{"model":"mock","messages":[{"role":"user","content":"Hello"}],"max_tokens":9}}\n' ..
+      '{"a":"x","b":"y"}\n{"text":"fine"}\n{broken\n')
+    local done = run("", "in.jsonl")
+    assert.equal(13, done.code, done.stderr)
+    local lines = lines_of(done.stdout)
+    assert.same({ "Hello", "one" }, { lines[1].content, lines[1].id })
+    assert.matches("the row has no text; try --field", lines[2].error.message, 1, true)
+    assert.equal("fine", lines[3].content)
+    assert.matches("in.jsonl:4: is no JSON object", lines[4].error.message, 1, true)
+    assert.matches("2 done, 2 failed", done.stderr)
+  end)
+
+  it("wants one thing to do, and an output to go on with", function()
+    for message, words in pairs {
+      ["say what to do with each row"] = {}, ["not both"] = { "-t", "a", "-x", "b" },
+      ["one file too many"] = { "Echo", "a", "b" }, ["need the --output"] = { "--resume", "Echo" },
+      ["f.lua: No such file"] = { "-x", "f.lua" }, ["t.txt: No such file"] = { "-t", "t.txt" },
+    } do
+      local done = run(table.unpack(words)) -- luacheck: ignore
+      assert.is_true(done.code == 2 or done.code == 1, message)
+      assert.matches(message, done.stderr, 1, true)
+    end
+  end)
+
+  it("stops when its budget is spent", function()
+    local mock = llm.mock { function()
+      return { text = "x", usage = { input_tokens = 1000, output_tokens = 100000 } }
+    end }
+    put("in.txt", ("row\n"):rep(50))
+    local started = process.start({ process.llmrun, "batch", "-m", "openai/gpt-4o-mini", "-j", "1",
+      "--budget", "0.2", "-o", "out.jsonl", "Echo", "in.txt" }, { cwd = folder,
+      env = { OPENAI_API_KEY = "sk-test-1234", OPENAI_BASE_URL = mock.base_url } })
+    while started.running() do llm.sleep(0.005) end
+    local done = started.wait()
+    mock:close()
+    assert.equal(9, done.code, done.stderr)
+    assert.matches("%d rows are done; %-%-resume goes on", done.stderr)
+    assert.equal(4, #lines_of(read(folder .. "/out.jsonl")))
+  end)
+end)

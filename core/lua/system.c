@@ -115,6 +115,19 @@ static int lock_close(lua_State *L) {
     return 0;
 }
 
+/* lock:put(offset, bytes) -> true | nil, message: writes into the locked file */
+static int lock_put(lua_State *L) {
+    int *descriptor = luaL_checkudata(L, 1, lock_class);
+    off_t offset = (off_t)luaL_checknumber(L, 2);
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 3, &len);
+    ssize_t count = pwrite(*descriptor, bytes, len, offset);
+    if (count >= 0 && (size_t)count < len) errno = ENOSPC;
+    if (count < 0 || (size_t)count < len) return fail_with(L, "the locked file");
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* lock(path) -> lock | nil, message: a file, made where it is missing, that nobody else may lock
  * until lock:close() or the end of this process */
 static int system_lock(lua_State *L) {
@@ -143,7 +156,7 @@ int llm_lua_system(lua_State *L) {
         {"lock", system_lock},
         {NULL, NULL},
     };
-    static const luaL_Reg lock_methods[] = {{NULL, NULL}};
+    static const luaL_Reg lock_methods[] = {{"put", lock_put}, {NULL, NULL}};
     llm_lua_class(L, lock_class, lock_methods, lock_close);
     luaL_newlib(L, functions);
     return 1;

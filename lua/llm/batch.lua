@@ -17,31 +17,27 @@ local hopeless = { authentication = true, permission = true, model_not_found = t
 local ends_run = { budget = true, cancelled = true }
 local CANCELLED = errors.new("cancelled", "the run ends")
 
--- The members of an output line behind its index.
-local function members(fields) return json.encode(fields):sub(2) end
-
 local function of_answer(answer)
   if type(answer) ~= "table" then return { content = tostring(answer) } end
   if not answer.provider then return answer end
   return { content = answer.content, object = answer.object, model = answer.model,
     tokens_used = answer.tokens_used, cost_estimate = answer.cost_estimate,
     response_time = math.floor(answer.response_time * 1000 + 0.5) / 1000,
-    finish_reason = answer.finish_reason, tool_calls = answer.tool_calls }
+    finish_reason = answer.finish_reason, tool_calls = answer.tool_calls, id = nil }
 end
 
+-- The only member of its line but `id`: so `error` comes first, which is how a journal knows it.
 local function of_error(err)
-  return { error = { kind = err.kind, message = tostring(err), raw = err.raw },
-    cost_estimate = err.partial and err.partial.cost_estimate }
+  return { error = { kind = err.kind, message = tostring(err), raw = err.raw,
+    cost_estimate = err.partial and err.partial.cost_estimate } }
 end
 
--- What came of a row, as its line and for the sums.
+-- What came of a row, as the members of its line behind the index.
 local function line_of(row, fields)
-  local first = fields.error and { error = fields.error } or { content = fields.content }
-  local rest = { id = row.fields and (row.fields.id or row.fields.custom_id) }
-  for name, value in pairs(fields) do if first[name] == nil then rest[name] = value end end
-  local lead, tail = members(first), members(rest)
-  if lead == "}" or tail == "}" then return lead == "}" and tail or lead end
-  return lead:sub(1, -2) .. "," .. tail
+  local source = row.fields
+  if source then fields.id = source.id or source.custom_id end
+  fields.index = nil
+  return json.encode(fields):sub(2)
 end
 
 local Run = {}

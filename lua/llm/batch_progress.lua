@@ -17,7 +17,8 @@ end
 local function count(state, fields)
   state.done = state.done + 1
   if fields.error then state.failed = state.failed + 1 end
-  state.cost = state.cost + (fields.cost_estimate or 0)
+  local priced = fields.error or fields
+  state.cost = state.cost + (priced.cost_estimate or 0)
   state.tokens = state.tokens + (fields.tokens_used or 0)
 end
 

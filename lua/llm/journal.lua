@@ -9,6 +9,7 @@ local errors = require "llm.error"
 local system = core.system
 local BLOCK = 1024 * 1024
 local HEAD, SLOT = 4096, 20 -- bytes of the description, of a row on its way
+local ROW = "%-" .. SLOT - 1 .. "d\n"
 
 local Journal = {}
 Journal.__index = Journal
@@ -160,19 +161,11 @@ local function open(path, job, opts)
   self.lock = lock(self.job_path)
   if is_there then take_up(self, job, opts) end
   job.pid = system.pid()
-  self.job = must(io.open(self.job_path, "r+b"))
-  must(self.job:write(describe(job)))
-  must(self.job:flush())
-  must(system.truncate(self.job_path, HEAD))
+  must(system.truncate(self.job_path, 0))
+  must(self.lock:put(0, describe(job)))
   self.file = must(io.open(path, "ab"))
   self.file:setvbuf("full", 65536)
   return self
-end
-
-local function put(self, slot, index)
-  self.job:seek("set", HEAD + slot * SLOT)
-  must(self.job:write(("%-" .. SLOT - 1 .. "d\n"):format(index)))
-  must(self.job:flush())
 end
 
 --- Notes that a row is on its way.
@@ -180,7 +173,7 @@ end
 function Journal:begin(index)
   local slot = table.remove(self.free)
   if not slot then slot, self.slots = self.slots, self.slots + 1 end
-  put(self, slot, index)
+  must(self.lock:put(HEAD + slot * SLOT, ROW:format(index)))
   return slot
 end
 
@@ -243,7 +236,6 @@ end
 --- Lets go of the files. What is not complete can be gone on with. Idempotent.
 function Journal:close()
   if not self.lock then return end
-  self.job:close()
   self.lock:close()
   self.lock = nil
 end

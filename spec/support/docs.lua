@@ -17,7 +17,7 @@ function docs.read(path)
 end
 
 -- 1.0 is 1 on LuaJIT
-local function plain(text) return (text:gsub("(%d)%.0%f[%D]", "%1")) end
+local function plain(text) return (text:gsub("(%d)%.0%f[^%d]", "%1"):gsub("%s+", " ")) end
 
 local function run(block)
   local real, printed = print, {}
@@ -29,7 +29,7 @@ local function run(block)
   require("llm.policy.metrics").reset() -- a reader's process is new
   require("llm.policy.breaker").reset()
   llm.log.configure("off")
-  local ok, err = pcall(assert(load_text(block)))
+  local ok, err = pcall(assert(load_text('local llm = require "llm"; ' .. block)))
   llm.log.configure("warn")
   _G.print = real
   check.is_true(ok, tostring(err))
