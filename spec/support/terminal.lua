@@ -71,7 +71,7 @@ function terminal.start(command, opts)
   end
 
   function screen.stop()
-    os.execute(tmux .. "kill-server")
+    os.execute(tmux .. "kill-server 2>/dev/null")
     remove()
   end
 

@@ -104,8 +104,8 @@ end
 -- @treturn table folder, ca_file, ports (by name), url(name), log(), stop()
 function tls.start()
   local folder = new_folder()
-  local server = { folder = folder, ca_file = folder .. "/ca.crt", ports = free_ports(servers) }
   run(("(%s) >'%s/openssl.log' 2>&1"):format(certificates:format(folder), folder))
+  local server = { folder = folder, ca_file = folder .. "/ca.crt", ports = free_ports(servers) }
   local blocks = {}
   for name, spec in pairs(servers) do
     blocks[#blocks + 1] = block:format(server.ports[name], spec.http2 and " http2" or "", folder,
