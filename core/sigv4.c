@@ -233,13 +233,29 @@ static int make_string_to_sign(writer *w, const llm_sigv4 *r) {
     return w->failed ? LLM_ENOMEM : 0;
 }
 
-int llm_sigv4_sign(const llm_sigv4 *r, char signature[LLM_SIGV4_BYTES], llm_err *err) {
+/* 0, or with err: LLM_ESYSTEM. */
+static int need_crypto(llm_err *err) {
     pthread_once(&crypto_once, open_crypto);
     if (crypto_error.code) return llm_fail(err, crypto_error.code, "%s", crypto_error.msg);
+    return 0;
+}
+
+int llm_sigv4_sha256(const void *data, size_t len, char text[LLM_SIGV4_BYTES], llm_err *err) {
+    unsigned char hash[HASH];
+    int rc = need_crypto(err);
+    if (rc) return rc;
+    if (sha256(data, len, hash)) return llm_fail(err, LLM_ENOMEM, "out of memory");
+    hex_of(hash, text);
+    return 0;
+}
+
+int llm_sigv4_sign(const llm_sigv4 *r, char signature[LLM_SIGV4_BYTES], llm_err *err) {
+    int rc = need_crypto(err);
+    if (rc) return rc;
     if (strlen(r->date) != DATE) return llm_fail(err, LLM_EINVAL, "the date is not ISO 8601 basic");
     writer w = {0};
     unsigned char hash[HASH];
-    int rc = make_string_to_sign(&w, r);
+    rc = make_string_to_sign(&w, r);
     if (rc == 0) rc = sign(r, llm_buffer_data(&w.text), hash);
     llm_buffer_clear(&w.text);
     if (rc == LLM_EINVAL) return llm_fail(err, rc, "the URL cannot be signed");

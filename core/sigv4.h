@@ -28,6 +28,9 @@ enum { LLM_SIGV4_BYTES = 65 }; /* hex digits and a NUL */
  * LLM_ESYSTEM (no libcrypto). */
 int llm_sigv4_sign(const llm_sigv4 *request, char signature[LLM_SIGV4_BYTES], llm_err *err);
 
+/* The SHA-256 of any bytes in hex digits. 0, or with err: LLM_ENOMEM, LLM_ESYSTEM. */
+int llm_sigv4_sha256(const void *data, size_t len, char text[LLM_SIGV4_BYTES], llm_err *err);
+
 /* The names of the headers that are signed: "host;x-amz-date" and so on. */
 const char *llm_sigv4_headers(const llm_sigv4 *request);
 

@@ -94,6 +94,12 @@ Test(sigv4, refuses_what_is_no_url_or_date) {
     cr_assert_str_eq(err.msg, "the date is not ISO 8601 basic");
 }
 
+Test(sigv4, hashes_bytes) {
+    char text[LLM_SIGV4_BYTES];
+    cr_assert_eq(llm_sigv4_sha256("abc", 3, text, NULL), 0);
+    cr_assert_str_eq(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
 Test(sigv4, memory_may_run_out_anywhere) {
     llm_sigv4 request = request_of(&cases[5]);
     char signature[LLM_SIGV4_BYTES];

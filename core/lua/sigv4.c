@@ -37,8 +37,23 @@ static int sigv4_sign(lua_State *L) {
     return 1;
 }
 
+/* sha256(bytes) -> hex digits | nil, message */
+static int sigv4_sha256(lua_State *L) {
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 1, &len);
+    char text[LLM_SIGV4_BYTES];
+    llm_err err;
+    if (llm_sigv4_sha256(bytes, len, text, &err)) return llm_lua_failure(L, &err);
+    lua_pushstring(L, text);
+    return 1;
+}
+
 int llm_lua_sigv4(lua_State *L) {
-    static const luaL_Reg functions[] = {{"sign", sigv4_sign}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"sha256", sigv4_sha256},
+        {"sign", sigv4_sign},
+        {NULL, NULL},
+    };
     luaL_newlib(L, functions);
     return 1;
 }

@@ -94,9 +94,18 @@ local function from_environment()
   }
 end
 
+-- Whether exchanges are kept is a switch of the environment, too.
+local function with_log(policies)
+  local text = variable("LLM_LOG_CALLS")
+  if not text then return policies end
+  local result = setmetatable({ log = { file = text } }, { __index = policies })
+  if text == "1" or text == "0" then result.log = text == "1" end
+  return result
+end
+
 local current
 
---- The configuration below the client's options: `providers`, `defaults`, `costs`.
+--- The configuration below the client's options: `providers`, `defaults`, `costs`, `policies`.
 -- Read once, when first needed; the file is Lua without any library, see docs/configuration.md.
 -- @treturn table
 local function get()
@@ -107,7 +116,7 @@ local function get()
     for key, value in pairs(layer) do merged[key] = value end
   end
   current = { providers = file.providers or {}, defaults = merged, costs = file.costs,
-    policies = file.policies }
+    policies = with_log(file.policies) }
   return current
 end
 

@@ -17,7 +17,7 @@ local parts = {
   window = { "llm.split", "window" }, sleep = { "llm.task", "sleep" },
   live = { "llm.task", "live" }, task = { "llm.task" },
   loop = { "llm.task" },
-  record = { "llm.policy.record", "new" },
+  logs = { "llm.logs" }, record = { "llm.policy.record", "new" },
   conformance = { "llm.conformance" }, failure = { "llm.failure" },
   parameters = { "llm.parameters" }, process = { "llm.process" },
   provider = { "llm.provider", "new" }, extend = { "llm.provider", "extend" },

@@ -13,6 +13,7 @@ return {
   "describe-task",
   "embed",
   "extract",
+  "logs",
   "mcp",
   "models",
   "prices",
@@ -20,4 +21,5 @@ return {
   "sentiment",
   "summarize",
   "translate",
+  "usage",
 }
