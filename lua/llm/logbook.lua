@@ -173,7 +173,8 @@ function Lines:put(_, text, contents)
     end
   end
   lines[#lines + 1] = text
-  local ok, problem = self.file:write(table.concat(lines, "\n") .. "\n")
+  local ok, problem = self.file:write(self.lead .. table.concat(lines, "\n") .. "\n")
+  self.lead = ok and "" or "\n" -- a full disk may have taken half a line
   if not ok then return nil, problem end
   for hash in pairs(contents) do self.known[hash] = true end
   return true
@@ -185,7 +186,7 @@ local function open_lines(path)
   local file, problem = io.open(path, "ab")
   if not file then return nil, problem end
   file:setvbuf "no"
-  return setmetatable({ file = file, known = {} }, Lines)
+  return setmetatable({ file = file, known = {}, lead = "" }, Lines)
 end
 
 -- --- both ----------------------------------------------------------------------------------------
@@ -206,14 +207,32 @@ local function open(path)
   return book, problem
 end
 
---- Writes a record.
+local function put_one(book, record)
+  local contents = {}
+  return book:put(record, json.encode(pack(record, contents, 1)), contents)
+end
+
+--- Writes a record. The finalizer of a dropped stream may come in between: its record is written
+-- after.
 -- @tparam table book
 -- @tparam table record
 -- @treturn boolean true
 -- @treturn nil, message
 local function put(book, record)
-  local contents = {}
-  return book:put(record, json.encode(pack(record, contents, 1)), contents)
+  local later = book.later
+  if later then
+    later[#later + 1] = record
+    return true
+  end
+  later = { record }
+  book.later = later
+  local ran, ok, problem
+  for _, one in ipairs(later) do
+    ran, ok, problem = pcall(put_one, book, one) -- which waits for nobody
+    if not (ran and ok) then break end
+  end
+  book.later = nil
+  return ran and ok or nil, problem or ok
 end
 
 -- JSON lines as a database in memory, which answers the same questions.

@@ -199,6 +199,45 @@ for _, suffix in ipairs { ".db", ".jsonl" } do
       assert.matches("^warn log calls are not kept: .*nowhere", lines[1])
     end)
 
+    it("keeps what is dropped while another call is written", function()
+      local client = start()
+      local next_text, stream = client:stream_text("dropped")
+      next_text(stream)
+      local real, seen = secret.scrub, 0
+      secret.scrub = function(text) -- of a database's second time in the midst of a transaction
+        if text == "one two three" then seen = seen + 1 end
+        if seen == (suffix == ".db" and 2 or 1) then
+          next_text, stream = nil, nil -- luacheck: ignore
+          collectgarbage()
+          collectgarbage()
+        end
+        return real(text)
+      end
+      local response = client:generate_text("hi")
+      secret.scrub = real
+      assert.equal("one two three", response.content)
+      assert.equal(2, #calls())
+      assert.equal(1, #calls { errors = true })
+    end)
+
+    it("harms no call by what cannot be kept", function()
+      local lines = {}
+      llm.log.configure("warn", function(...) lines[#lines + 1] = table.concat({ ... }, " ") end)
+      local real = core.json.encode
+      local client = start()
+      assert(client:generate_text("first"))
+      core.json.encode = function(value)
+        if value.request then error "no such value" end
+        return real(value)
+      end
+      local response = client:generate_text("second")
+      core.json.encode = real
+      assert.equal("one two three", response.content)
+      assert.matches("calls are not kept: .*no such value", lines[1])
+      assert(client:generate_text("third"))
+      assert.equal(2, #calls())
+    end)
+
     it("says what to do where nothing is kept", function()
       local none, err = llm.logs.calls { file = path }
       assert.is_nil(none)
@@ -206,6 +245,29 @@ for _, suffix in ipairs { ".db", ".jsonl" } do
     end)
   end)
 end
+
+describe("the log on a full disk", function()
+  if not io.open("/dev/full", "wb") then return print("there is no /dev/full: it is not filled") end
+
+  it("harms no call, and says so once", function()
+    local path = os.tmpname()
+    os.remove(path)
+    path = path .. ".jsonl"
+    assert(os.execute("ln -s /dev/full " .. path))
+    local lines = {}
+    llm.log.configure("warn", function(...) lines[#lines + 1] = table.concat({ ... }, " ") end)
+    local mock = llm.mock { function() return "fine" end }
+    local client = llm.client { provider = mock.provider, log = { file = path } }
+    for _ = 1, 2 do assert.equal("fine", assert(client:generate_text("hi")).content) end
+    llm.log.configure("warn")
+    client:close()
+    mock:close()
+    os.remove(path)
+    assert.equal(1, #lines)
+    assert.matches("calls are not kept: .*No space left", lines[1])
+    assert.equal(0, settled())
+  end)
+end)
 
 describe("the log in a database", function()
   local mock, path, client

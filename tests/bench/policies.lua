@@ -6,7 +6,7 @@ local llm = require "llm"
 local ROUNDS, CALLS = 15, 400
 local answer = ("All the king's horses and all the king's men. "):rep(4)
 local mock = llm.mock { function() return answer end }
-local budget_file = os.tmpname()
+local budget_file, log_file = os.tmpname(), os.tmpname()
 
 local function client_with(policies)
   local opts = { provider = mock.provider, model = "gpt-4o-mini", stream = false,
@@ -39,6 +39,8 @@ local variants = {
   { "breaker", { breaker = true } },
   { "budget in memory", { budget = { usd = 1e6 } } },
   { "budget in a file", { budget = { usd = 1e6, file = budget_file } } },
+  { "log in SQLite", { log = { file = log_file } } },
+  { "log in JSON lines", { log = { file = log_file .. ".jsonl" } } },
 }
 
 for _, variant in ipairs(variants) do
@@ -52,7 +54,10 @@ for _ = 1, ROUNDS do
   end
 end
 mock:close()
-for _, suffix in ipairs { "", "-wal", "-shm" } do os.remove(budget_file .. suffix) end
+for _, suffix in ipairs { "", "-wal", "-shm", ".jsonl" } do
+  os.remove(budget_file .. suffix)
+  os.remove(log_file .. suffix)
+end
 
 local plain = variants[1]
 print(("%-36s %8.1f us, of the mock server, too"):format("a call with no policy", plain.seconds * 1e6))

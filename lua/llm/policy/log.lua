@@ -15,7 +15,7 @@ Log.__index = Log
 
 -- What was asked; neither headers nor keys are a part of it.
 local function request_of(request)
-  local kept = { messages = request.messages, input = request.input }
+  local kept = { messages = request.messages }
   for name in pairs(requests.model_options) do kept[name] = request[name] end
   kept.model, kept.stream, kept.unsupported = nil, nil, nil
   return kept
