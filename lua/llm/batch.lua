@@ -22,7 +22,7 @@ local function of_answer(answer)
   if not answer.provider then return answer end
   return { content = answer.content, object = answer.object, model = answer.model,
     tokens_used = answer.tokens_used, cost_estimate = answer.cost_estimate,
-    response_time = math.floor(answer.response_time * 1000 + 0.5) / 1000,
+    response_time = answer.response_time and math.floor(answer.response_time * 1000 + 0.5) / 1000,
     finish_reason = answer.finish_reason, tool_calls = answer.tool_calls, id = nil }
 end
 
@@ -167,4 +167,4 @@ local function batch(opts)
   return self.state
 end
 
-return { batch = batch }
+return { batch = batch, of_answer = of_answer, of_error = of_error, line_of = line_of }

@@ -35,19 +35,24 @@ end
 
 --- Sends a request.
 -- @tparam table request `method`, `url`, `headers` (name -> value), `body`, `frame` (how a reply
--- that is a stream is cut), `first_timeout`, `timeout`, `deadline` (seconds)
+-- that is a stream is cut), `first_timeout`, `timeout`, `deadline` (seconds), `ca_file`, `proxy`;
+-- `once`: over a connection of its own (libcurl sends a request again when one that was used before
+-- breaks)
 -- @treturn Transfer see core/lua/http.c
 -- @treturn number what to wait for
+-- @treturn userdata the HTTP client, to be kept as long as the transfer
 -- @treturn nil, err
 local function start(request)
   local lines, err = lines_of(request.headers)
   if not lines then return nil, err end
-  local http = require("llm.exchange").http_of {}
+  local limits = request.once and { max_connections = 1 } or {}
+  local http = require("llm.exchange").http_of(limits)
   local transfer, id = http:start({ method = request.method, url = request.url, headers = lines,
     frame = request.frame or "json", connect_timeout = CONNECT, deadline = request.deadline,
-    first_timeout = request.first_timeout, timeout = request.timeout }, request.body)
+    first_timeout = request.first_timeout, timeout = request.timeout, ca_file = request.ca_file,
+    proxy = request.proxy }, request.body)
   if not transfer then return nil, errors.new("network", id, { retryable = false }) end
-  return transfer, id
+  return transfer, id, http
 end
 
 --- Sends a request and waits for all of the reply.

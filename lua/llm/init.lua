@@ -11,6 +11,7 @@ local parts = {
   chats = { "llm.chats" }, interrupted = { "llm.interrupt", "interrupted" },
   piecewise = { "llm.piecewise", "piecewise" }, transform = { "llm.piecewise", "transform" },
   rows = { "llm.rows", "rows" }, batch = { "llm.batch", "batch" },
+  batch_via = { "llm.batch_via", "batch_via" },
   template = { "llm.template", "new" }, chat_request = { "llm.request", "of_chat" },
   progress = { "llm.output", "progress" },
   report = { "llm.report", "report" }, split = { "llm.split", "split" },

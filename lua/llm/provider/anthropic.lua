@@ -10,7 +10,7 @@ local models = {
   { "%-4%-6", thinking = "adaptive" }, { "", thinking = "budget" },
 }
 return {
-  api = 1, name = "anthropic", dialect = "anthropic_messages",
+  api = 1, name = "anthropic", dialect = "anthropic_messages", batches = "anthropic_batches",
   base_url = "https://api.anthropic.com", base_url_env = "ANTHROPIC_BASE_URL",
   key_env = "ANTHROPIC_API_KEY", auth = { header = "x-api-key" },
   headers = { ["anthropic-version"] = "2023-06-01" }, default_model = "claude-haiku-5-5",

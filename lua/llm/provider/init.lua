@@ -14,7 +14,7 @@ local known = {
   encode_request = "function", decode_event = "function", decode_request = "function",
   encode_event = "function", failure = "function", skim = "table", quirks = "table",
   headers = "table", default_model = "string", models = "table", variables = "table",
-  paths = "table",
+  paths = "table", batches = "string",
   encode_embed = "function", decode_embed = "function", encode_models = "function",
   decode_models = "function", encode_count = "function", decode_count = "function",
 }

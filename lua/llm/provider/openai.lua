@@ -1,5 +1,5 @@
 return {
-  api = 1, name = "openai", dialect = "openai_chat",
+  api = 1, name = "openai", dialect = "openai_chat", batches = "openai_batches",
   base_url = "https://api.openai.com/v1", base_url_env = "OPENAI_BASE_URL",
   key_env = "OPENAI_API_KEY", auth = { bearer = true },
   default_model = "gpt-5-mini",
