@@ -308,6 +308,23 @@ describe("llmrun batch --via", function()
     check_whole()
   end)
 
+  it("takes no more memory for many rows than a batch needs", function()
+    if process.is_sanitized then return end
+    local file = assert(io.open(folder .. "/in.txt", "w"))
+    for i = 1, 40000 do file:write("row ", i, " is a line of a text that is not short\n") end
+    file:close()
+    provider.looks = 0
+    local one, most = start("openai"), 0
+    while one.running() do
+      llm.sleep(0.01)
+      most = tonumber(read("/proc/" .. one.pid .. "/status"):match("VmHWM:%s*(%d+)")) or most
+    end
+    assert.equal(0, one.wait().code)
+    assert.is_true(#provider.batches >= 3)
+    assert.equal(40000, #lines_of(folder .. "/out.jsonl"))
+    assert.is_true(most > 1000 and most < 64000, most .. " kB")
+  end)
+
   it("says what it needs", function()
     local done = process.run({ process.llmrun, "batch", "--via", "openai", "Echo" })
     assert.equal(2, done.code)

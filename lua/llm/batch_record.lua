@@ -52,8 +52,9 @@ local function open(path)
   return self
 end
 
---- Adds a line: `number`, and what is new: `tag`, `first`, `last`, `count`, `began` (of the rows
--- and the time); `id`; `foreign` (an id that turned out to be another's); `over` (true).
+--- Adds a line.
+-- @tparam table fields `number`, and what is new: `tag`, `first`, `last`, `count`, `began` (of the
+-- rows and the time); `id`; `foreign` (an id that turned out to be another's); `over` (true)
 -- @treturn table all that is known of the batch
 function Record:add(fields)
   local ok, message = self.file:write(json.encode(fields), "\n")
@@ -73,6 +74,8 @@ function Record:open_batches()
 end
 
 --- Whether an id is a batch of this job.
+-- @tparam string id
+-- @treturn boolean
 function Record:has(id)
   for _, batch in ipairs(self.batches) do
     if batch.id == id then return true end

@@ -68,6 +68,8 @@ local function receive(client, wire, frame, take)
 end
 
 --- Asks once.
+-- @tparam Client client
+-- @tparam table wire `path`, `body` (a text), `headers`
 -- @treturn table the reply
 -- @treturn nil, err
 local function ask(client, wire)
@@ -82,6 +84,7 @@ end
 
 --- Repeats what changes nothing, as long as the failure may pass.
 -- @tparam function look gives a value, or nil and an error
+-- @tparam[opt] number pause_max seconds
 -- @return the value; or nil, err
 local function patiently(look, pause_max)
   local pause = math.min(PAUSE, pause_max or PAUSE_MAX)
@@ -94,11 +97,17 @@ local function patiently(look, pause_max)
 end
 
 --- Calls take(line) for each line of a file of results as it comes.
+-- @tparam Client client
+-- @tparam string path
+-- @tparam function take
 -- @treturn boolean true
 -- @treturn nil, err
 local function lines(client, path, take) return receive(client, { path = path }, "ndjson", take) end
 
 --- A result, through the same road as the reply of a call of its own.
+-- @tparam Client client
+-- @tparam table request canonical
+-- @tparam table result `status`, `body`
 -- @treturn Response priced as of a batch
 -- @treturn nil, err
 local function answer_of(client, request, result)

@@ -231,9 +231,10 @@ end
 -- The lines are those of llm.batch, without `response_time`.
 -- @tparam table opts `client`; `rows`: a function that gives an iterator of llm.rows, each time
 -- from the start; `ask(row)` gives messages and options of the call; `output`: a file, which
--- `resume` and `retry_failed` go on with; `unordered`, `job` as of llm.batch; `cancel`: only cancels what is
--- at the provider; `poll`: the longest pause between two looks (60 seconds); `batch_rows`: the most
--- rows of a batch (default: what the provider takes)
+-- `resume` and `retry_failed` go on with; `unordered`, `job` as of llm.batch;
+-- `cancel`: only cancels what is at the provider;
+-- `poll`: the longest pause between two looks (60 seconds);
+-- `batch_rows`: the most rows of a batch (default: what the provider takes)
 -- @treturn table `done`, `failed`, `cost` (USD), `tokens`
 -- @raise what ended the run; nothing is lost, and it can be gone on with
 -- @usage llm.batch_via { client = client, output = "out.jsonl",

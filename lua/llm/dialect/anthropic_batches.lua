@@ -14,8 +14,11 @@ local function encode_item(id, wire)
   return json.encode { custom_id = id, params = wire.body }
 end
 
+-- The list becomes the parts of the body, which is large and is put together once.
 local function create(items)
-  return { path = PATH, body = '{"requests":[' .. table.concat(items, ",") .. "]}" }
+  items[1] = '{"requests":[' .. items[1]
+  items[#items] = items[#items] .. "]}"
+  return { path = PATH, body = table.concat(items, ",") }
 end
 
 local function look(id) return { path = PATH .. "/" .. id } end

@@ -11,13 +11,14 @@ local function encode_item(id, wire)
   return json.encode { custom_id = id, method = "POST", url = "/v1" .. wire.path, body = wire.body }
 end
 
+-- The list becomes the parts of the body, which is large and is put together once.
 local function upload(items)
   local part = "--" .. MARK .. "\r\nContent-Disposition: form-data; name="
-  return { path = "/files", headers = {
-    ["Content-Type"] = "multipart/form-data; boundary=" .. MARK },
-    body = table.concat { part, '"purpose"\r\n\r\nbatch\r\n', part,
-      '"file"; filename="batch.jsonl"\r\nContent-Type: application/jsonl\r\n\r\n',
-      table.concat(items, "\n"), "\n\r\n--", MARK, "--\r\n" } }
+  items[1] = part .. '"purpose"\r\n\r\nbatch\r\n' .. part ..
+    '"file"; filename="batch.jsonl"\r\nContent-Type: application/jsonl\r\n\r\n' .. items[1]
+  items[#items] = items[#items] .. "\n\r\n--" .. MARK .. "--\r\n"
+  return { path = "/files", body = table.concat(items, "\n"), headers = {
+    ["Content-Type"] = "multipart/form-data; boundary=" .. MARK } }
 end
 
 local function create(_, file, tag)
