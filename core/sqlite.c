@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "library.h"
@@ -79,6 +80,26 @@ static void make_private(const char *path) {
     if (fd >= 0) close(fd);
 }
 
+static int64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Where several open a new file at once, SQLite has no patience of its own with the one that begins
+ * the log. */
+static int set_pragma(llm_sqlite *db, const char *sql, llm_err *err) {
+    int64_t deadline = now_ms() + LLM_SQLITE_PATIENCE_MS;
+    for (;;) {
+        llm_statement *s = llm_sqlite_prepare(db, sql, strlen(sql), err);
+        int rc = s ? llm_statement_step(s, err) : LLM_ESYSTEM;
+        if (rc >= 0) return llm_statement_reset(s), 0;
+        int code = sqlite.extended_errcode(db->handle) & 0xff;
+        if (code != SQLITE_BUSY || now_ms() >= deadline) return rc;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+}
+
 static int set_up(llm_sqlite *db, llm_err *err) {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_EXRESCODE;
     if (sqlite.open_v2(db->path, &db->handle, flags, NULL) != SQLITE_OK) {
@@ -89,14 +110,8 @@ static int set_up(llm_sqlite *db, llm_err *err) {
     if (sqlite.db_readonly(db->handle, "main") == 1) {
         return llm_fail(err, LLM_ESYSTEM, "this user may not write it (%s)", db->path);
     }
-    static const char *const pragmas[] = {"PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL"};
-    for (int i = 0; i < 2; i++) {
-        llm_statement *s = llm_sqlite_prepare(db, pragmas[i], strlen(pragmas[i]), err);
-        int rc = s ? llm_statement_step(s, err) : LLM_ESYSTEM;
-        if (rc < 0) return rc;
-        llm_statement_reset(s);
-    }
-    return 0;
+    int rc = set_pragma(db, "PRAGMA journal_mode=WAL", err);
+    return rc < 0 ? rc : set_pragma(db, "PRAGMA synchronous=NORMAL", err);
 }
 
 llm_sqlite *llm_sqlite_open(const char *path, llm_err *err) {

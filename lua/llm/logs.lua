@@ -101,12 +101,11 @@ local function fail(message, ...)
   return nil, errors.new("invalid_request", "logs: " .. message:format(...))
 end
 
-local function open(opts, name)
-  opts = options.check(opts, known, name)
+local function open(opts)
   local file = path(opts.file)
   if not file then return fail "there is no home directory; name a file" end
   local book, problem = logbook.read(file)
-  if book then return book, opts end
+  if book then return book end
   return fail("no calls are kept (%s); set LLM_LOG_CALLS=1, or policies = { log = true } in the " ..
     "configuration, and they are", problem)
 end
@@ -121,9 +120,9 @@ local unpack = table.unpack or unpack -- luacheck: ignore
 -- @treturn nil, err when nothing is kept
 -- @usage for _, call in ipairs(assert(llm.logs.calls { since = "1d" })) do print(call.model) end
 local function calls(opts)
-  local book, err = open(opts, "llm.logs.calls")
+  opts = options.check(opts, known, "llm.logs.calls")
+  local book, err = open(opts)
   if not book then return nil, err end
-  opts = err
   local has_index = book.has_index
   local condition, values = where(opts, has_index)
   local limit = (has_index or not opts.words) and opts.limit or -1
@@ -167,9 +166,9 @@ local sums = [[, count(*), sum(error_kind IS NOT NULL), coalesce(sum(input_token
 -- @treturn nil, err when nothing is kept
 -- @usage local days = assert(llm.logs.usage { by = "day" })
 local function usage(opts)
-  local book, err = open(opts, "llm.logs.usage")
+  opts = options.check(opts, known, "llm.logs.usage")
+  local book, err = open(opts)
   if not book then return nil, err end
-  opts = err
   local by = opts.by or "model"
   if not keys[by] then
     options.refuse("by", ("expected model, day, tag or provider, not %q"):format(by))
@@ -209,11 +208,12 @@ end
 -- @treturn nil, err
 -- @usage print(llm.logs.delete { before = "30d" })
 local function delete(opts)
-  if not (opts and opts.before) then options.refuse("llm.logs.delete", "before is missing") end
+  opts = options.check(opts, known, "llm.logs.delete")
+  if not opts.before then options.refuse("llm.logs.delete", "before is missing") end
   if path(opts.file):find("%.jsonl$") then
     return fail "JSON lines are deleted with an editor; this takes a database"
   end
-  local book, err = open(opts, "llm.logs.delete")
+  local book, err = open(opts)
   if not book then return nil, err end
   local before = moment("before", opts.before)
   local count, problem = book.db:run "BEGIN IMMEDIATE"
