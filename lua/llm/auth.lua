@@ -42,6 +42,14 @@ local function is_made_anew(call)
   return type(auth) == "function" or type(auth) == "table" and auth.sigv4 ~= nil and not call.key
 end
 
+--- Whose account a call is of, as far as is known here.
+-- @tparam table call
+-- @treturn string|nil the key
+local function account(call)
+  local auth = call.provider.auth
+  return call.key or type(auth) == "table" and auth.sigv4 and environment "AWS_ACCESS_KEY_ID" or nil
+end
+
 local function refuse(call, text)
   return nil, errors.new("authentication", text, { provider = call.provider.name })
 end
@@ -103,4 +111,7 @@ local function make(call, setup, body)
   return sign(call, setup, body)
 end
 
-return { needs_key = needs_key, of_key = of_key, is_made_anew = is_made_anew, make = make }
+return {
+  account = account, is_made_anew = is_made_anew, make = make, needs_key = needs_key,
+  of_key = of_key,
+}

@@ -94,12 +94,20 @@ local function from_environment()
   }
 end
 
--- Whether exchanges are kept is a switch of the environment, too.
-local function with_log(policies)
-  local text = variable("LLM_LOG_CALLS")
-  if not text then return policies end
-  local result = setmetatable({ log = { file = text } }, { __index = policies })
-  if text == "1" or text == "0" then result.log = text == "1" end
+-- Whether calls and answers are kept are switches of the environment, too: 1, 0, or a file.
+local switches = { log = "LLM_LOG_CALLS", cache = "LLM_CACHE" }
+local switched_on = { log = true, cache = { file = true } }
+
+local function with_switches(policies)
+  local result = setmetatable({}, { __index = policies })
+  for name, switch in pairs(switches) do
+    local text = variable(switch)
+    if text == "1" then
+      result[name] = switched_on[name]
+    elseif text then
+      result[name] = text ~= "0" and { file = text }
+    end
+  end
   return result
 end
 
@@ -116,7 +124,7 @@ local function get()
     for key, value in pairs(layer) do merged[key] = value end
   end
   current = { providers = file.providers or {}, defaults = merged, costs = file.costs,
-    policies = with_log(file.policies) }
+    policies = with_switches(file.policies) }
   return current
 end
 

@@ -110,6 +110,16 @@ local function translate(request)
   return wire
 end
 
+--- What is asked, and of whom, in canonical bytes: requests with the same ones are the same.
+-- @tparam table request canonical
+-- @treturn string|nil nil: it cannot be sent
+local function identity(request)
+  local provider = request.call.provider
+  local wire = translate(request)
+  return wire and encode { provider.name, provider.base_url .. wire.path, provider.headers,
+    wire.headers or {}, request.call.headers or {}, wire.body }
+end
+
 local function shell_quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
 -- The request as a curl command, keys masked.
@@ -120,18 +130,28 @@ local function curl_command(setup, body)
   return secret.scrub(table.concat(lines, " \\\n  "))
 end
 
+--- Opens the reply that a transfer brings.
+-- @param transfer
+-- @param id what the loop calls it
+-- @tparam table request canonical
+-- @treturn Reply
+-- @treturn nil, err
+local function open(transfer, id, request)
+  local answer = reply.new(transfer, id, request.call.provider.dialect, request)
+  request.call.client.replies[answer] = true
+  return answer:open()
+end
+
 local function start(request, setup, body)
   local call = request.call
-  local dialect = call.provider.dialect
   log.write("debug", call.provider.name, setup.method .. " " .. setup.url)
-  local transfer, id = call.http:start(setup, body, request.stream and dialect.skimmer or nil)
+  local skimmer = request.stream and call.provider.dialect.skimmer or nil
+  local transfer, id = call.http:start(setup, body, skimmer)
   if not transfer then
     if errors.is_error(id) then return nil, id end -- of llm.recording
     return nil, errors.new("network", id, { provider = call.provider.name, retryable = false })
   end
-  local answer = reply.new(transfer, id, dialect, request)
-  call.client.replies[answer] = true
-  return answer:open()
+  return open(transfer, id, request)
 end
 
 local function with_url(setup, address)
@@ -166,4 +186,4 @@ local function send(request)
   return answer, err
 end
 
-return { send = send, http_of = http_of }
+return { send = send, open = open, identity = identity, http_of = http_of }

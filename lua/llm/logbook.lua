@@ -193,7 +193,7 @@ end
 
 local function is_lines(path) return path:find("%.jsonl$") ~= nil end
 
-local open_books = setmetatable({}, { __mode = "v" }) -- path -> book
+local open_books = {} -- path -> book, to the end: a finalizer may still have something to put
 
 --- Opens a logbook to write; the clients of a process share one.
 -- @tparam string path

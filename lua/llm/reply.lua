@@ -33,7 +33,7 @@ local function new(transfer, id, dialect, request)
     take = transfer.next, over = false, first_content = false, touched = false, err = false,
     counts = nil, model_id = nil, finish_reason = nil, finish_reason_raw = nil, is_complete = nil,
     items = nil, next_page = nil, any = nil, settled = nil, ended = nil, header_block = nil,
-    made = nil, endings = nil,
+    made = nil, endings = nil, cached = nil,
   }, Reply)
 end
 
@@ -251,7 +251,9 @@ function Reply:response()
   self.made = response.new {
     prompt_tokens = nil, completion_tokens = nil, tokens_used = nil,
     content = content, provider = call.provider.name, model = model, usage = usage,
-    cost_estimate = usage and call.client:cost(model, self.request.model, usage, self.request),
+    cost_estimate = self.cached and 0 or
+      usage and call.client:cost(model, self.request.model, usage, self.request),
+    cached = self.cached,
     response_time = (self.ended or clock()) - self.started,
     first_token_time = self.first_content and self.first_content - self.started,
     finish_reason = self.finish_reason, finish_reason_raw = self.finish_reason_raw,

@@ -20,7 +20,7 @@ local call_options = {
   headers = "table", max_response_bytes = "number", tag = "string",
 }
 
-local known = {}
+local known = { cache = "boolean|string" } -- how the client's cache is used; see llm.policy.cache
 for name, kind in pairs(model_options) do known[name] = kind end
 for name, kind in pairs(call_options) do known[name] = kind end
 
@@ -61,7 +61,7 @@ end
 local function apply(request, opts)
   local own
   for name, value in pairs(opts) do
-    if call_options[name] then
+    if call_options[name] or name == "cache" then
       own = own or {}
       own[name] = value
     else

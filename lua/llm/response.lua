@@ -3,8 +3,8 @@
 -- (USD, nil when the price is unknown), response_time (seconds), first_token_time (seconds),
 -- finish_reason, finish_reason_raw, tool_calls, reasoning, refusal, logprobs, usage, opaque,
 -- attempts, tried (errors of the models asked before, by a fallback), queue_time (seconds),
--- queue_length (calls that waited before it); and from the headers: request_id, rate_limit,
--- headers. `tostring(response)` is its content.
+-- queue_length (calls that waited before it), cached (true: nothing was spent); and from the
+-- headers: request_id, rate_limit, headers. `tostring(response)` is its content.
 -- @module llm.response
 local json = require("llm.core").json
 local headers_of = require "llm.headers"

@@ -106,18 +106,23 @@ local function count_tried(tried)
   end
 end
 
+-- Nothing was spent, and nothing is learnt of the provider.
+local function count_hit(row, reply)
+  local outcome = reply.err and "failures" or "successes"
+  row.requests, row.cache_hits = row.requests + 1, row.cache_hits + 1
+  row[outcome] = row[outcome] + 1
+end
+
 -- A reply that ended: read, failed, or left by its reader.
 local function record(reply)
   local call, response = reply.request.call, reply:response()
   count_tried(call.tried)
   local provider = provider_of(response.provider)
-  local row = begin_row(provider, call, reply.request.model)
+  local model = reply.request.model
+  if response.cached then return count_hit(row_of(provider, model), reply) end
+  local row = begin_row(provider, call, model)
   count_usage(row, response)
-  if response.cached then
-    row.cache_hits = row.cache_hits + 1
-  else
-    count_overhead(row, reply, call)
-  end
+  count_overhead(row, reply, call)
   if reply.err then
     count_failure(provider, row, reply.err)
   elseif reply.finish_reason or reply.request.kind then
