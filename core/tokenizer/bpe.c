@@ -83,6 +83,68 @@ size_t llm_bpe_encode(const llm_vocab *v, const uint8_t *p, size_t len, const ui
     return n;
 }
 
+enum { PLACE_BITS = 6 };
+
+/* A pair among others: the least is merged first, of two alike the one further left. */
+static inline uint32_t in_order(uint32_t rank, int place) {
+    return rank == LLM_VOCAB_NONE ? rank : rank << PLACE_BITS | (uint32_t)place;
+}
+
+/* The least of n numbers, a multiple of four. */
+static uint32_t least_of(const uint32_t *numbers, size_t n) {
+    uint32_t least[4] = {numbers[0], numbers[1], numbers[2], numbers[3]};
+    for (size_t i = 4; i < n; i += 4) {
+        for (int k = 0; k < 4; k++) {
+            least[k] = numbers[i + k] < least[k] ? numbers[i + k] : least[k];
+        }
+    }
+    uint32_t first = least[0] < least[1] ? least[0] : least[1];
+    uint32_t second = least[2] < least[3] ? least[2] : least[3];
+    return first < second ? first : second;
+}
+
+/* The token of the bytes from from to to among the pairs, as the one at place. */
+static inline uint32_t pair_of(
+    const llm_vocab *v, const uint8_t *from, const uint8_t *to, const uint8_t *end, int place) {
+    return in_order(llm_vocab_find(v, from, (size_t)(to - from), end), place);
+}
+
+static void find_doubles(const llm_vocab *v, const uint8_t *p, size_t len, uint32_t *pairs) {
+    for (size_t i = 0; i + 1 < len; i++) {
+        uint32_t rank = v->doubles[p[i] << 8 | p[i + 1]];
+        pairs[i] = in_order(rank < v->n_ranks ? rank : LLM_VOCAB_NONE, (int)i);
+    }
+}
+
+/* live: bit i is set where a token begins, and at the end; pairs[i]: the token there and the next. */
+size_t llm_bpe_merge(
+    const llm_vocab *v, const uint8_t *p, size_t len, const uint8_t *end, uint32_t *ids) {
+    uint32_t tokens[LLM_BPE_WORD], pairs[LLM_BPE_WORD];
+    size_t n_pairs = (len + 3) & ~(size_t)3, n = 0;
+    uint64_t live = ((uint64_t)2 << len) - 1;
+    memset(pairs, 0xFF, sizeof pairs); /* LLM_VOCAB_NONE */
+    find_doubles(v, p, len, pairs);
+    for (size_t i = 0; i < len; i++) tokens[i] = v->singles[p[i]];
+    for (uint32_t least; (least = least_of(pairs, n_pairs)) != LLM_VOCAB_NONE;) {
+        int at = least & ((1 << PLACE_BITS) - 1);
+        uint64_t behind = live & ~(uint64_t)1 << at, after = behind & (behind - 1);
+        uint64_t before = live & (((uint64_t)1 << at) - 1);
+        int next = __builtin_ctzll(after);
+        pairs[__builtin_ctzll(behind)] = LLM_VOCAB_NONE;
+        live ^= behind ^ after;
+        tokens[at] = least >> PLACE_BITS;
+        after &= after - 1;
+        pairs[at] =
+            after ? pair_of(v, p + at, p + __builtin_ctzll(after), end, at) : LLM_VOCAB_NONE;
+        if (!before) continue;
+        int last = 63 - __builtin_clzll(before);
+        pairs[last] = pair_of(v, p + last, p + next, end, last);
+    }
+    for (live ^= (uint64_t)1 << len; live; live &= live - 1)
+        ids[n++] = tokens[__builtin_ctzll(live)];
+    return n;
+}
+
 static uint32_t three_bytes(const uint8_t *p) {
     return (uint32_t)(p[0] & 15) << 12 | (uint32_t)(p[1] & 0x3F) << 6 | (p[2] & 0x3F);
 }

@@ -101,6 +101,10 @@ static void find_all(const llm_encoder *e, const llm_span *spans, size_t n, uint
 }
 
 static size_t merge(llm_encoder *e, const llm_span *s, const uint8_t *end, uint32_t *ids) {
+    bool is_wide = s->hash >> 63; /* fewer tokens for its bytes, and longer ones */
+    if (s->len <= LLM_VOCAB_SHORT && !is_wide) {
+        return llm_bpe_merge(&e->vocab, s->at, s->len, end, ids);
+    }
     uint64_t *dead = (uint64_t *)(void *)llm_buffer_data(&e->dead);
     return llm_bpe_encode(&e->vocab, s->at, s->len, end, ids, dead);
 }

@@ -18,6 +18,8 @@ llm_vocab llm_vocab_at(const llm_vocab_head *head, uint32_t n_ranks) {
         .pairs = (const void *)(base + head->pairs),
         .joints = (const void *)(base + head->joints),
         .filter = (const void *)(base + head->filter),
+        .singles = (const void *)(base + head->singles),
+        .doubles = (const void *)(base + head->doubles),
         .class_index = base + head->class_index,
         .class_blocks = base + head->class_blocks,
     };

@@ -63,8 +63,8 @@ typedef struct llm_vocab_head {
     uint32_t n_buckets[2]; /* of ASCII tokens, and behind them of the others: a text in one
                             * language touches half of the pages */
     uint32_t long_bits;    /* log2 of the number of long slots */
-    uint32_t slots, longs, parts, starts, bytes, meets, pairs, joints, filter, class_index,
-        class_blocks;
+    uint32_t slots, longs, parts, starts, bytes, meets, pairs, joints, filter, singles, doubles,
+        class_index, class_blocks;
 } llm_vocab_head;
 
 typedef struct llm_vocab {
@@ -78,6 +78,7 @@ typedef struct llm_vocab {
     const uint16_t *meets; /* of two bytes: llm_vocab_meet */
     const uint64_t *pairs, *joints;
     const uint64_t *filter;
+    const uint32_t *singles, *doubles; /* ranks of each byte; of each two, or LLM_VOCAB_NONE */
     const uint8_t *class_index, *class_blocks;
 } llm_vocab;
 

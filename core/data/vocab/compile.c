@@ -308,6 +308,15 @@ static llm_long_slot *fill_longs(const tables *t, uint32_t bits) {
     return longs;
 }
 
+static void fill_small(const tables *t, uint32_t *singles, uint32_t *doubles) {
+    memset(doubles, 0xFF, (1 << 16) * sizeof *doubles); /* LLM_VOCAB_NONE */
+    for (uint32_t rank = 0; rank < t->n_ranks; rank++) {
+        const uint8_t *p = t->bytes + t->starts[rank];
+        if (token_len(t, rank) == 1) singles[p[0]] = rank;
+        if (token_len(t, rank) == 2) doubles[p[0] << 8 | p[1]] = rank;
+    }
+}
+
 /* Blocks that are equal are kept once; index says which block a code point is in. */
 static uint32_t fill_blocks(const tables *t, uint8_t *index, uint8_t *blocks) {
     uint32_t n = 0;
@@ -348,7 +357,7 @@ static uint32_t put(FILE *file, const void *table, size_t size) {
 
 static void write_tables(const tables *t, const char *path) {
     static uint8_t index[CODE_POINTS / LLM_VOCAB_BLOCK], blocks[256 * LLM_VOCAB_BLOCK];
-    static uint32_t starts[MAX_RANKS];
+    static uint32_t starts[MAX_RANKS], singles[256], doubles[1 << 16];
     static uint8_t bytes[sizeof t->bytes];
     llm_vocab v = {0};
     uint32_t long_bits = 1;
@@ -371,6 +380,9 @@ static void write_tables(const tables *t, const char *path) {
     head.pairs = put(file, t->pairs, sizeof t->pairs);
     head.joints = put(file, t->joints, sizeof t->joints);
     head.filter = put(file, t->filter, sizeof t->filter);
+    fill_small(t, singles, doubles);
+    head.singles = put(file, singles, sizeof singles);
+    head.doubles = put(file, doubles, sizeof doubles);
     head.class_blocks = put(file, blocks, fill_blocks(t, index, blocks) * LLM_VOCAB_BLOCK);
     head.class_index = put(file, index, sizeof index);
     rewind(file);
